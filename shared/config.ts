@@ -1,0 +1,147 @@
+/**
+ * Environment → typed settings, in one place. All faults are reported at once, by name, never by value.
+ */
+import * as z from 'zod'
+import { AfluenteError } from './engine/errors.ts'
+
+/** What a runtime's environment gives: strings, and in Workers bindings as well. */
+export type Environment = Readonly<Record<string, unknown>>
+
+const url = (...protocols: readonly string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+
+const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text === 'true' || text === '1')
+
+const secret = z.string().min(16, 'must have at least 16 characters')
+
+const brokers = z
+  .string()
+  .transform((text) => text.split(',').map((broker) => broker.trim()))
+  .refine((list) => list.every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)), 'must be host:port, several with commas between them')
+
+const kafkaShape = {
+  KAFKA_BROKERS: brokers,
+  KAFKA_SSL: flag.default(false),
+  KAFKA_CA: z.string().optional(),
+  KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
+  KAFKA_USERNAME: z.string().optional(),
+  KAFKA_PASSWORD: z.string().optional(),
+}
+
+export interface KafkaSettings {
+  readonly brokers: readonly string[]
+  readonly ssl: boolean
+  /** PEM text of a private CA. */
+  readonly ca: string | undefined
+  readonly sasl: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string } | undefined
+}
+
+export interface SupabaseSettings {
+  readonly url: string
+  readonly serviceRoleKey: string
+  /** The project's reference for `ce_source`: the first label of its host, or `local`. */
+  readonly ref: string
+}
+
+export interface CaptureSettings {
+  readonly supabase: SupabaseSettings
+  readonly kafka: KafkaSettings
+  readonly webhookSecret: string
+}
+
+export interface WorkerSettings {
+  readonly supabase: SupabaseSettings
+  readonly kafka: KafkaSettings
+  readonly analyticsUrl: string
+  readonly elasticsearch: { readonly url: string; readonly apiKey: string | undefined } | undefined
+  readonly webhookSecret: string
+  readonly apiToken: string
+  readonly environment: string
+}
+
+const captureShape = { ...kafkaShape, SUPABASE_URL: url('http:', 'https:'), SUPABASE_SERVICE_ROLE_KEY: secret, AFLUENTE_WEBHOOK_SECRET: secret }
+
+const workerShape = {
+  ...captureShape,
+  /** A Hyperdrive binding wins over the plain URL. */
+  ANALYTICS: z.object({ connectionString: z.string() }).optional(),
+  ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  ELASTICSEARCH_URL: url('http:', 'https:').optional(),
+  ELASTICSEARCH_API_KEY: z.string().optional(),
+  AFLUENTE_API_TOKEN: secret,
+  AFLUENTE_ENVIRONMENT: z.string().default('local'),
+}
+
+/** Settings of the capture function. Throws `misconfigured` with every fault, by name. */
+export function captureSettings(environment: Environment): CaptureSettings {
+  const values = parse(z.object(captureShape), environment, saslFaults(environment))
+  return { supabase: supabaseOf(values), kafka: kafkaOf(values), webhookSecret: values.AFLUENTE_WEBHOOK_SECRET }
+}
+
+/** Settings of whatever only talks to Kafka (CLI, deploy). Throws `misconfigured` with every fault, by name. */
+export function kafkaSettings(environment: Environment): KafkaSettings {
+  return kafkaOf(parse(z.object(kafkaShape), environment, saslFaults(environment)))
+}
+
+/** Settings of the Worker. Throws `misconfigured` with every fault, by name. */
+export function workerSettings(environment: Environment): WorkerSettings {
+  const values = parse(z.object(workerShape), environment, [...saslFaults(environment), ...workerFaults(environment)])
+  return {
+    supabase: supabaseOf(values),
+    kafka: kafkaOf(values),
+    analyticsUrl: values.ANALYTICS?.connectionString ?? values.ANALYTICS_DATABASE_URL ?? '',
+    elasticsearch: values.ELASTICSEARCH_URL === undefined ? undefined : { url: values.ELASTICSEARCH_URL, apiKey: values.ELASTICSEARCH_API_KEY },
+    webhookSecret: values.AFLUENTE_WEBHOOK_SECRET,
+    apiToken: values.AFLUENTE_API_TOKEN,
+    environment: values.AFLUENTE_ENVIRONMENT,
+  }
+}
+
+function workerFaults(environment: Environment): string[] {
+  return [
+    ...(given(environment, 'KAFKA_CA') ? ["KAFKA_CA: Workers can't trust a CA of one's own. Use brokers with a public certificate, and leave it out here."] : []),
+    ...(given(environment, 'ANALYTICS') || given(environment, 'ANALYTICS_DATABASE_URL') ? [] : ['ANALYTICS_DATABASE_URL: missing. Set it, or bind a Hyperdrive as ANALYTICS.']),
+  ]
+}
+
+function saslFaults(environment: Environment): string[] {
+  const names = ['KAFKA_SASL_MECHANISM', 'KAFKA_USERNAME', 'KAFKA_PASSWORD'] as const
+  const missing = names.filter((name) => !given(environment, name))
+  return missing.length === 0 || missing.length === names.length ? [] : missing.map((name) => `${name}: missing. The three of ${names.join(', ')} go together.`)
+}
+
+function parse<T extends z.ZodType>(schema: T, environment: Environment, more: readonly string[]): z.output<T> {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+  const result = schema.safeParse(present)
+  const faults = [...(result.success ? [] : result.error.issues.map((issue) => faultOf(issue, present))), ...more]
+  if (!result.success || faults.length > 0) {
+    throw new AfluenteError('misconfigured', 'environment', `The environment has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n.env.example explains each name.`)
+  }
+  return result.data
+}
+
+/** Names the variable and what it must be. The value never appears: it may be a secret. */
+function faultOf(issue: z.core.$ZodIssue, present: Environment): string {
+  const name = String(issue.path[0] ?? '')
+  if (!given(present, name)) return `${name}: missing.`
+  return `${name}: ${issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : issue.message}.`
+}
+
+function given(environment: Environment, name: string): boolean {
+  return environment[name] !== undefined && environment[name] !== ''
+}
+
+function supabaseOf(values: { readonly SUPABASE_URL: string; readonly SUPABASE_SERVICE_ROLE_KEY: string }): SupabaseSettings {
+  const { hostname } = new URL(values.SUPABASE_URL)
+  return { url: values.SUPABASE_URL.replace(/\/$/, ''), serviceRoleKey: values.SUPABASE_SERVICE_ROLE_KEY, ref: /^([a-z0-9]+)\.supabase\.(?:co|in)$/.exec(hostname)?.[1] ?? 'local' }
+}
+
+function kafkaOf(values: z.output<z.ZodObject<typeof kafkaShape>>): KafkaSettings {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = values
+  return {
+    brokers: values.KAFKA_BROKERS,
+    ssl: values.KAFKA_SSL,
+    ca: values.KAFKA_CA,
+    sasl: mechanism === undefined || username === undefined || password === undefined ? undefined : { mechanism, username, password },
+  }
+}

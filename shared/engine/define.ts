@@ -1,0 +1,99 @@
+/**
+ * Turns what `pipeline.ts` says into types and checks. The types catch a wrong name while it is written;
+ * `faultsOf` finds what types can't see, all of it at once, before anything connects.
+ */
+import { type Columns, qualifiedName, type SourceTable } from '../tables/table.ts'
+import type { Duration } from './duration.ts'
+
+type AnyTable = { readonly schema: string; readonly name: string; readonly key: readonly string[]; readonly columns: Columns }
+
+/** The topic of a table: `afluente.<schema>.<table>`. */
+export type TopicOf<T> = T extends { readonly schema: infer S extends string; readonly name: infer N extends string } ? `afluente.${S}.${N}` : never
+
+/** How a column is indexed when its type's default is not what is wanted. `object` indexes json fields, `unindexed` only stores. */
+export type FieldKind = 'text' | 'keyword' | 'flattened' | 'object' | 'unindexed'
+
+type Indices<T extends AnyTable> = {
+  readonly [K in T as K['name']]?: {
+    /** Raise it when mappings change: a new concrete index `<table>-v<version>` is made. */
+    readonly version: number
+    readonly fields?: { readonly [C in keyof K['columns'] & string]?: FieldKind }
+  }
+}
+
+export interface PostgresSink {
+  readonly kind: 'postgres'
+  /** Keep every event as it came in `bronze.events`. */
+  readonly bronze: boolean
+  /** Keep the present row of each key in `silver.<table>`. */
+  readonly silver: boolean
+}
+
+export interface ElasticsearchSink<T extends AnyTable = AnyTable> {
+  readonly kind: 'elasticsearch'
+  readonly indices: Indices<T>
+}
+
+export interface Consumer<T extends AnyTable = AnyTable> {
+  readonly reads: readonly TopicOf<T>[]
+  readonly sink: PostgresSink | ElasticsearchSink<T>
+  /** `continuous` keeps reading; `available-now` stops when it has read what there was when it began. */
+  readonly mode: 'continuous' | 'available-now'
+  /** Durable Objects that share the consumer's group, and so its partitions. */
+  readonly instances: number
+}
+
+export interface Topics {
+  readonly partitions: number
+  readonly maxMessageBytes: number
+  readonly retention: Duration
+}
+
+export interface Pipeline<T extends AnyTable = AnyTable> {
+  readonly tables: readonly T[]
+  readonly topics: Topics
+  readonly consumers: Readonly<Record<string, Consumer<T>>>
+}
+
+/** A pipeline with its names forgotten: what the engine runs. */
+export interface AnyPipeline {
+  readonly tables: readonly SourceTable[]
+  readonly topics: Topics
+  readonly consumers: Readonly<Record<string, AnyConsumer>>
+}
+
+export interface AnyConsumer {
+  readonly reads: readonly string[]
+  readonly sink: PostgresSink | AnyElasticsearchSink
+  readonly mode: 'continuous' | 'available-now'
+  readonly instances: number
+}
+
+export interface AnyElasticsearchSink {
+  readonly kind: 'elasticsearch'
+  readonly indices: Readonly<Record<string, AnyIndex | undefined>>
+}
+
+export interface AnyIndex {
+  readonly version: number
+  readonly fields?: Readonly<Record<string, FieldKind | undefined>>
+}
+
+export function definePipeline<const T extends AnyTable>(definition: Pipeline<T>): Pipeline<T> {
+  return definition
+}
+
+/** The topic of a source table. */
+export function topicOf(table: { readonly schema: string; readonly name: string }): string {
+  return `afluente.${qualifiedName(table)}`
+}
+
+/** Where the events of a topic go that a consumer can not apply. */
+export function deadLetterTopicOf(topic: string): string {
+  return `${topic}.dlq`
+}
+
+/** The Kafka consumer group of a consumer. */
+export function groupOf(consumer: string): string {
+  return `afluente.${consumer}`
+}

@@ -1,0 +1,105 @@
+/** Checks a definition before anything connects. Types catch wrong names; this catches what types can't see. */
+import { qualifiedName, type SourceTable } from '../tables/table.ts'
+import { type AnyConsumer, type AnyPipeline, topicOf } from './define.ts'
+import { milliseconds } from './duration.ts'
+import { AfluenteError } from './errors.ts'
+
+const KAFKA_NAME = /^[A-Za-z0-9._-]{1,249}$/
+const CONSUMER_NAME = /^[a-z][a-z0-9_-]{0,39}$/
+/** Silver's own columns, and the object beside a document's fields. */
+const RESERVED = new Set(['_version', '_deleted_at', '_event_id', '_synced_at', 'afluente'])
+
+/** Every fault of the definition in plain words; an empty list is a good one. */
+export function faultsOf(pipeline: AnyPipeline): readonly string[] {
+  const topics = new Set(pipeline.tables.map(topicOf))
+  return [
+    ...duplicates(pipeline.tables.map(qualifiedName)).map((name) => `tables: ${name} stands in the list twice.`),
+    ...duplicates(pipeline.tables.map((table) => table.name)).map(
+      (name) => `tables: two tables are named ${name}; silver and the index are named by the table alone, so one of them needs another name.`,
+    ),
+    ...pipeline.tables.flatMap(tableFaults),
+    ...topicFaults(pipeline),
+    ...Object.entries(pipeline.consumers).flatMap(([name, consumer]) => consumerFaults(name, consumer, topics, pipeline.tables)),
+  ]
+}
+
+/** Throws `misconfigured` with the whole list when there is any fault. */
+export function assertSound(pipeline: AnyPipeline): void {
+  const faults = faultsOf(pipeline)
+  if (faults.length === 0) return
+  const list = faults.map((fault) => `  - ${fault}`).join('\n')
+  throw new AfluenteError('misconfigured', 'definition', `shared/pipeline.ts has ${faults.length} fault(s):\n${list}`)
+}
+
+function tableFaults(table: SourceTable): string[] {
+  const name = qualifiedName(table)
+  const columns = Object.keys(table.columns)
+  return [
+    ...(KAFKA_NAME.test(topicOf(table)) ? [] : [`${name}: '${topicOf(table)}' can't be a Kafka topic; use letters, digits, dot, dash, underscore, at most 249.`]),
+    ...(columns.length === 0 ? [`${name}: it has no columns.`] : []),
+    ...(table.key.length === 0 ? [`${name}: it has no key; name the columns of its primary key.`] : []),
+    ...duplicates(table.key).map((column) => `${name}: the key names ${column} twice.`),
+    ...table.key.filter((column) => !columns.includes(column)).map((column) => `${name}: the key names ${column}, which is none of its columns (${columns.join(', ')}).`),
+    ...columns.filter((column) => RESERVED.has(column)).map((column) => `${name}: a column may not be named ${column}; the sinks use that name.`),
+  ]
+}
+
+function topicFaults({ topics }: AnyPipeline): string[] {
+  return [
+    ...(isWhole(topics.partitions, 1, 1_000) ? [] : [`topics.partitions: ${topics.partitions} is not a whole number from 1 to 1000.`]),
+    ...(isWhole(topics.maxMessageBytes, 65_536, 104_857_600) ? [] : [`topics.maxMessageBytes: ${topics.maxMessageBytes} is not between 64 KiB and 100 MiB.`]),
+    ...durationFaults('topics.retention', topics.retention),
+  ]
+}
+
+function consumerFaults(name: string, consumer: AnyConsumer, topics: ReadonlySet<string>, tables: readonly SourceTable[]): string[] {
+  const at = `consumers.${name}`
+  return [
+    ...(CONSUMER_NAME.test(name) ? [] : [`${at}: a consumer's name is lower-case letters, digits, dash or underscore, at most 40.`]),
+    ...(consumer.reads.length === 0 ? [`${at}: it reads no topic.`] : []),
+    ...duplicates(consumer.reads).map((topic) => `${at}: it reads ${topic} twice.`),
+    ...consumer.reads.filter((topic) => !topics.has(topic)).map((topic) => `${at}: there is no topic ${topic}; there are ${[...topics].join(', ')}.`),
+    ...(isWhole(consumer.instances, 1, 64) ? [] : [`${at}.instances: ${consumer.instances} is not a whole number from 1 to 64.`]),
+    ...(consumer.sink.kind === 'postgres' ? postgresFaults(at, consumer.sink) : indexFaults(at, consumer, tables)),
+  ]
+}
+
+function postgresFaults(at: string, sink: { readonly bronze: boolean; readonly silver: boolean }): string[] {
+  return sink.bronze || sink.silver ? [] : [`${at}.sink: it keeps neither bronze nor silver.`]
+}
+
+function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceTable[]): string[] {
+  if (consumer.sink.kind !== 'elasticsearch') return []
+  const { indices } = consumer.sink
+  const read = tables.filter((table) => consumer.reads.includes(topicOf(table)))
+  const missing = read.filter((table) => indices[table.name] === undefined)
+  return [
+    ...missing.map((table) => `${at}.sink: it reads ${topicOf(table)} but has no index for ${table.name}.`),
+    ...Object.entries(indices).flatMap(([name, index]) => {
+      const table = read.find((candidate) => candidate.name === name)
+      if (table === undefined) return [`${at}.sink.indices.${name}: the consumer reads no table of that name.`]
+      const unknown = Object.keys(index?.fields ?? {}).filter((field) => !Object.hasOwn(table.columns, field))
+      return [
+        ...(isWhole(index?.version ?? 0, 1, 9_999) ? [] : [`${at}.sink.indices.${name}.version: it must be a whole number from 1.`]),
+        ...unknown.map((field) => `${at}.sink.indices.${name}: ${field} is no column of ${qualifiedName(table)}; it has ${Object.keys(table.columns).join(', ')}.`),
+      ]
+    }),
+  ]
+}
+
+function durationFaults(at: string, duration: string): string[] {
+  try {
+    milliseconds(duration)
+    return []
+  } catch (error) {
+    return [`${at}: ${error instanceof Error ? error.message : 'not a duration'}`]
+  }
+}
+
+function isWhole(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most
+}
+
+function duplicates(names: readonly string[]): string[] {
+  return [...new Set(names.filter((name, at) => names.indexOf(name) !== at))]
+}

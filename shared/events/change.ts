@@ -1,0 +1,25 @@
+/** What happened to a row. A `read` is a row re-sent by a backfill. */
+export type Op = 'insert' | 'update' | 'delete' | 'read'
+
+/** One insert, update or delete of a row, as the outbox gives it. Images are the JSON text that Postgres printed: never parsed on the way. */
+export interface Change {
+  /** Orders the changes of one key. Drawn under the row's lock; below 2^53, so a number holds it exactly. */
+  readonly version: number
+  /** `<schema>.<table>`, unquoted. */
+  readonly table: string
+  readonly topic: string
+  /** `jsonb_build_array(<key columns>)::text`, byte for byte. */
+  readonly key: string
+  readonly op: Op
+  readonly before: string | null
+  readonly after: string | null
+  /** ISO 8601 in UTC with microseconds, as text: a `Date` would cut them off. */
+  readonly occurredAt: string
+  /** W3C trace context of the user's request, where there was one. */
+  readonly traceparent: string | null
+}
+
+/** The id of the event of a change: the same change always has the same id. */
+export function eventIdOf(table: string, version: number): string {
+  return `${table}:${version}`
+}

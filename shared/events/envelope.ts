@@ -1,0 +1,193 @@
+/**
+ * The event: a change as it stands on a topic. CloudEvents 1.0 attributes in the headers (Kafka protocol binding,
+ * binary mode), and as value `{ "op", "before", "after" }` built around the images' own text.
+ */
+import { type Change, eventIdOf, type Op } from './change.ts'
+import { membersOf } from './json-text.ts'
+
+export interface OutboundMessage {
+  readonly topic: string
+  readonly key: string
+  readonly value: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** One record of a topic as an adapter hands it over. Header values are anything whose `toString()` is their UTF-8 text. */
+export interface LogRecord {
+  readonly topic: string
+  readonly partition: number
+  /** Text, since Kafka's offsets are 64 bits wide. */
+  readonly offset: string
+  readonly timestampMs: number
+  readonly key: string | null
+  readonly value: string | null
+  readonly headers: Readonly<Record<string, { toString(): string } | undefined>>
+}
+
+export interface Event {
+  readonly id: string
+  /** CloudEvents source: `/supabase/<ref>/<schema>/<table>`. */
+  readonly source: string
+  /** `<schema>.<table>` */
+  readonly table: string
+  readonly key: string
+  readonly version: number
+  readonly op: Op
+  readonly before: string | null
+  readonly after: string | null
+  readonly occurredAt: string
+  readonly claimedAt: string | null
+  readonly publishedAtMs: number
+  readonly traceparent: string | null
+  readonly record: LogRecord
+}
+
+/** Why a record is no event that can be applied. `code` is stable; `message` is for people and holds no values of the row. */
+export interface Malformed {
+  readonly code: 'no-key' | 'no-identity' | 'not-json' | 'not-a-change' | 'too-large'
+  readonly message: string
+}
+
+export type Decoded = { readonly ok: true; readonly event: Event } | { readonly ok: false; readonly record: LogRecord; readonly why: Malformed }
+
+const TYPE: Readonly<Record<Op, string>> = {
+  insert: 'afluente.row.inserted',
+  update: 'afluente.row.updated',
+  delete: 'afluente.row.deleted',
+  read: 'afluente.row.read',
+}
+
+/** What a message costs on top of its key and value: header names, lengths and record framing, rounded up. */
+const FRAMING_BYTES = 512
+
+export interface EncodeContext {
+  /** The Supabase project's reference, for `ce_source`. */
+  readonly ref: string
+  /** When the change was claimed: ISO 8601, UTC. */
+  readonly claimedAt: string
+  /** For a change that brought no trace of its own. */
+  readonly traceparent: string
+}
+
+/** The message of a change. Pure; the same change and context give the same bytes. */
+export function encode(change: Change, context: EncodeContext): OutboundMessage {
+  return message(change, context, `{"op":"${change.op}","before":${change.before ?? 'null'},"after":${change.after ?? 'null'}}`)
+}
+
+/** The message of a change that is too large for the topic: its key alone, marked, so that it becomes a dead letter and jams nothing. */
+export function encodeKeyOnly(change: Change, context: EncodeContext, bytes: number): OutboundMessage {
+  const bare = message(change, context, `{"op":"${change.op}","before":null,"after":null}`)
+  return { ...bare, headers: { ...bare.headers, ce_oversized: String(bytes) } }
+}
+
+/** An upper bound of a message's size on the wire, in bytes. UTF-8 takes at most three bytes a UTF-16 unit; exact counting is left to those near the limit. */
+export function sizeOf(message: OutboundMessage): number {
+  return FRAMING_BYTES + utf8Bytes(message.value) + 2 * utf8Bytes(message.key)
+}
+
+function message(change: Change, context: EncodeContext, value: string): OutboundMessage {
+  return {
+    topic: change.topic,
+    key: change.key,
+    value,
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: eventIdOf(change.table, change.version),
+      ce_source: `/supabase/${context.ref}/${change.table.replace('.', '/')}`,
+      ce_type: TYPE[change.op],
+      ce_time: change.occurredAt,
+      ce_subject: change.key,
+      ce_sequence: String(change.version),
+      ce_claimedat: context.claimedAt,
+      traceparent: change.traceparent ?? context.traceparent,
+      'content-type': 'application/json; charset=utf-8',
+    },
+  }
+}
+
+/** Reads a record back. Never throws: a record that is no event says why. Images are cut out of the value, not parsed: the sink's own parser judges them. */
+export function decode(record: LogRecord): Decoded {
+  const id = header(record, 'ce_id')
+  const version = Number(header(record, 'ce_sequence'))
+  const table = id?.slice(0, Math.max(0, id.lastIndexOf(':')))
+  if (id === undefined || table === undefined || !Number.isSafeInteger(version) || version < 1 || id !== eventIdOf(table, version)) {
+    return malformed(record, 'no-identity', "The headers ce_id and ce_sequence don't name a change: ce_id must be '<schema>.<table>:<version>' and ce_sequence that version.")
+  }
+  if (record.key === null || !record.key.startsWith('[') || !record.key.endsWith(']')) {
+    return malformed(record, 'no-key', 'The Kafka key is not the JSON array of the key columns.')
+  }
+  const oversized = header(record, 'ce_oversized')
+  if (oversized !== undefined) return malformed(record, 'too-large', `The change has ${oversized} bytes, more than the topic takes; only its key was sent.`)
+  const body = record.value === null ? null : bodyOf(record.value)
+  if (body === null) return malformed(record, 'not-json', 'The value is not a JSON object.')
+  if (!isOp(body.op) || (body.op === 'delete' ? body.after !== null : body.after === null)) {
+    return malformed(record, 'not-a-change', `The value must be {"op","before","after"} with op insert, update, delete or read, and "after" an object unless it is a delete.`)
+  }
+  return {
+    ok: true,
+    event: {
+      id,
+      source: header(record, 'ce_source') ?? '',
+      table,
+      key: record.key,
+      version,
+      op: body.op,
+      before: body.before,
+      after: body.after,
+      occurredAt: header(record, 'ce_time') ?? new Date(record.timestampMs).toISOString(),
+      claimedAt: header(record, 'ce_claimedat') ?? null,
+      publishedAtMs: record.timestampMs,
+      traceparent: header(record, 'traceparent') ?? null,
+      record,
+    },
+  }
+}
+
+/** The id that a record has in bronze and as a dead letter when it names none itself. */
+export function recordId(record: LogRecord): string {
+  return header(record, 'ce_id') ?? `${record.topic}:${record.partition}:${record.offset}`
+}
+
+export function header(record: LogRecord, name: string): string | undefined {
+  return record.headers[name]?.toString()
+}
+
+interface Body {
+  readonly op: string
+  readonly before: string | null
+  readonly after: string | null
+}
+
+/** The fast path cuts at the places where `encode` puts things; anything else is scanned. */
+function bodyOf(value: string): Body | null {
+  if (value.startsWith('{"op":"')) {
+    const op = value.slice(7, value.indexOf('"', 7))
+    const begin = `{"op":"${op}","before":`
+    if (op === 'delete' && value.startsWith(`${begin}{`) && value.endsWith('},"after":null}')) return { op, before: value.slice(begin.length, -14), after: null }
+    if (op !== 'delete' && value.startsWith(`${begin}null,"after":{`) && value.endsWith('}}')) return { op, before: null, after: value.slice(begin.length + 13, -1) }
+  }
+  const members = membersOf(value)
+  if (members === null) return null
+  return { op: members.get('op')?.slice(1, -1) ?? '', before: imageOf(members.get('before')), after: imageOf(members.get('after')) }
+}
+
+function imageOf(text: string | undefined): string | null {
+  return text?.startsWith('{') === true ? text : null
+}
+
+function isOp(op: string): op is Op {
+  return Object.hasOwn(TYPE, op)
+}
+
+function malformed(record: LogRecord, code: Malformed['code'], text: string): Decoded {
+  return { ok: false, record, why: { code, message: text } }
+}
+
+function utf8Bytes(text: string): number {
+  let bytes = text.length
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at)
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}

@@ -1,0 +1,85 @@
+/**
+ * JSON as text: finds where values begin and end without reading what they hold, so that numbers beyond 2^53,
+ * key order and duplicate keys stay as Postgres wrote them.
+ */
+
+const SPACE = /[ \t\n\r]*/y
+const SCALAR = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
+/** The next place where depth may change or a string begins. */
+const STRUCTURE = /["{}[\]]/g
+
+/** The members of a JSON object as texts, in order, the last one winning where a name stands twice. Null when the text is not one object. */
+export function membersOf(text: string): ReadonlyMap<string, string> | null {
+  const members = new Map<string, string>()
+  let at = skipSpace(text, 0)
+  if (text[at] !== '{') return null
+  at = skipSpace(text, at + 1)
+  if (text[at] === '}') return skipSpace(text, at + 1) === text.length ? members : null
+  for (;;) {
+    const nameEnd = text[at] === '"' ? endOfString(text, at) : -1
+    if (nameEnd < 0) return null
+    const colon = skipSpace(text, nameEnd)
+    if (text[colon] !== ':') return null
+    const begin = skipSpace(text, colon + 1)
+    const end = endOfValue(text, begin)
+    if (end < 0) return null
+    const name = stringOf(text.slice(at, nameEnd))
+    if (name === null) return null
+    members.set(name, text.slice(begin, end))
+    at = skipSpace(text, end)
+    if (text[at] === '}') return skipSpace(text, at + 1) === text.length ? members : null
+    if (text[at] !== ',') return null
+    at = skipSpace(text, at + 1)
+  }
+}
+
+/** One line of JSON: raw line breaks in JSON stand only between values, where a space means the same. */
+export function onOneLine(json: string): string {
+  return json.includes('\n') || json.includes('\r') ? json.replace(/[\n\r]/g, ' ') : json
+}
+
+/** The index after the value that begins at `at`, or -1. Brackets are counted, not matched by kind: the sink's parser is the judge of that. */
+function endOfValue(text: string, at: number): number {
+  const first = text[at]
+  if (first === '"') return endOfString(text, at)
+  if (first !== '{' && first !== '[') {
+    SCALAR.lastIndex = at
+    return SCALAR.test(text) ? SCALAR.lastIndex : -1
+  }
+  let depth = 0
+  STRUCTURE.lastIndex = at
+  for (let found = STRUCTURE.exec(text); found !== null; found = STRUCTURE.exec(text)) {
+    const mark = found[0]
+    if (mark === '"') {
+      const end = endOfString(text, found.index)
+      if (end < 0) return -1
+      STRUCTURE.lastIndex = end
+    } else if (mark === '{' || mark === '[') depth += 1
+    else if (--depth === 0) return found.index + 1
+  }
+  return -1
+}
+
+function endOfString(text: string, at: number): number {
+  for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0
+    while (text[quote - 1 - backslashes] === '\\') backslashes += 1
+    if (backslashes % 2 === 0) return quote + 1
+  }
+  return -1
+}
+
+function skipSpace(text: string, at: number): number {
+  SPACE.lastIndex = at
+  SPACE.test(text)
+  return SPACE.lastIndex
+}
+
+function stringOf(json: string): string | null {
+  try {
+    const value: unknown = JSON.parse(json)
+    return typeof value === 'string' ? value : null
+  } catch {
+    return null
+  }
+}
