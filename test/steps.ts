@@ -1,0 +1,102 @@
+/** The steps of `npm test`: a gate passes or fails as one; a suite counts its tests. */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Counts {
+  readonly passed: number
+  readonly failed: number
+}
+
+export interface Step {
+  readonly name: string
+  readonly title: string
+  /** Part of `npm run check`. */
+  readonly gate: boolean
+  readonly run: () => Promise<Counts>
+}
+
+const bin = (name: string): string => join('node_modules', '.bin', name)
+
+export const steps: readonly Step[] = [
+  gate('format', 'every file as oxfmt writes it', [[bin('oxfmt'), '--check', '.']]),
+  gate('lint', 'oxlint with types', [[bin('oxlint'), '--type-aware', '--deny-warnings']]),
+  gate('types', 'core, worker, tests and edge', [
+    ...['core', 'worker', 'test', 'workers'].map((project) => [bin('tsc'), '-p', `tsconfig.${project}.json`]),
+    [bin('deno'), 'check', 'functions/capture/edge.ts', 'infra/local/edge/main.ts'],
+  ]),
+  gate('dead-code', 'no file, export or dependency that nothing uses', [[bin('knip'), '--no-progress']]),
+  gate('bundle', 'the Worker as it would be deployed', [[bin('wrangler'), 'deploy', '--dry-run', '--outdir', '.wrangler/dry-run']]),
+  suite('unit', 'pure parts'),
+  suite('architecture', 'import rules, pins, drift'),
+  suite('flow', 'the whole pipeline on memory twins, and its mutants'),
+  suite('workers', 'inside workerd'),
+  suite('contract', 'each port on its twin and on the real thing'),
+  { name: 'edge', title: 'inside Deno', gate: false, run: denoTests },
+  suite('real', 'the whole pipeline on the real stack'),
+]
+
+function gate(name: string, title: string, commands: readonly (readonly string[])[]): Step {
+  return {
+    name,
+    title,
+    gate: true,
+    run: async () => {
+      for (const command of commands) {
+        if ((await run(command)).code !== 0) return { passed: 0, failed: 1 }
+      }
+      return { passed: 1, failed: 0 }
+    },
+  }
+}
+
+function suite(project: string, title: string): Step {
+  return {
+    name: project,
+    title,
+    gate: false,
+    run: async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'afluente-test-'))
+      try {
+        const file = join(folder, 'report.json')
+        const { code } = await run([process.execPath, join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`])
+        return vitestCounts(code, await readFile(file, 'utf8').catch(() => null))
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+/** A run that crashed, reported nothing or skipped a test counts as failed, whatever else it says. */
+export function vitestCounts(code: number, report: string | null): Counts {
+  if (report === null) return { passed: 0, failed: 1 }
+  const { numPassedTests, numTotalTests } = JSON.parse(report) as { numPassedTests: number; numTotalTests: number }
+  const notPassed = numTotalTests - numPassedTests
+  return { passed: numPassedTests, failed: Math.max(notPassed, code !== 0 || numTotalTests === 0 ? 1 : 0) }
+}
+
+async function denoTests(): Promise<Counts> {
+  const { code, output } = await run([bin('deno'), 'test', '-A', '--no-check', 'test/edge'])
+  const [, passed, failed, ignored] = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/.exec(output) ?? []
+  const notPassed = Number(failed ?? 0) + Number(ignored ?? 0)
+  return { passed: Number(passed ?? 0), failed: Math.max(notPassed, code !== 0 || Number(passed ?? 0) === 0 ? 1 : 0) }
+}
+
+/** Runs a command with its output shown as it comes and kept for counting. */
+function run(command: readonly string[]): Promise<{ code: number; output: string }> {
+  const [file = '', ...rest] = command
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false' } })
+    let output = ''
+    const keep = (to: NodeJS.WriteStream) => (chunk: Buffer) => {
+      output += chunk.toString()
+      to.write(chunk)
+    }
+    child.stdout.on('data', keep(process.stdout))
+    child.stderr.on('data', keep(process.stderr))
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code: code ?? 1, output }))
+  })
+}
