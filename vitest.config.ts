@@ -1,0 +1,21 @@
+/** The suites, one project each: `vitest run --project <name>`. `npm test` runs them in the order of test/steps.ts. */
+import { defineConfig } from 'vitest/config'
+
+const files = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
+
+/** Suites on real servers share them, so their files take turns; starting a server takes its time. */
+const onRealServers = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 180_000, teardownTimeout: 30_000 }
+
+export default defineConfig({
+  test: {
+    allowOnly: false,
+    projects: [
+      { test: { name: 'unit', include: files('test/unit') } },
+      { test: { name: 'architecture', include: files('test/architecture'), testTimeout: 60_000 } },
+      { test: { name: 'flow', include: files('test/flow/memory'), testTimeout: 60_000 } },
+      { test: { name: 'contract', include: files('test/contract'), ...onRealServers } },
+      { test: { name: 'real', include: files('test/flow/real'), ...onRealServers } },
+      'test/workers/vitest.config.ts',
+    ],
+  },
+})
