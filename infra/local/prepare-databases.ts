@@ -1,0 +1,1 @@
+export async function prepareDatabases(_c: unknown): Promise<void> {}

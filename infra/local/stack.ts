@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto'
+import { startControl } from './control.ts'
+import { describe } from './fault.ts'
+import { forget, homeAt, makeHome, writePrivate, type Home } from './home.ts'
+import { tryLock, unlock } from './lock.ts'
+import { assertDiskSpace } from './machine.ts'
+import { createPart, type Part } from './part.ts'
+import { placesOf, type Places } from './places.ts'
+import { choosePorts, type PortChoice } from './ports.ts'
+import { prepareDatabases } from './prepare-databases.ts'
+import { findOrphans, rememberProcesses, stopOrphans } from './processes.ts'
+import { signalGroup } from './process-identity.ts'
+import { seconds, type Progress, type Report } from './progress.ts'
+import { stackRecipes } from './recipes.ts'
+import { ensureSecrets, type Secrets } from './secrets.ts'
+import { partNames, stackSettings, type PartName } from './settings.ts'
+import type { StackInfo } from './stack-info.ts'
+import { createRestarts } from './supervise.ts'
+
+export interface StackOptions {
+  /** Where the stack keeps data, logs, stack.json; `.afluente` in the repository when not given. */
+  readonly home?: string
+  /** `free`: any free ports, for a stack beside another one. */
+  readonly ports?: PortChoice
+  /** Seed rows into the source on the first start. False by default. */
+  readonly demo?: boolean
+  /** Only these parts, e.g. the three servers; databases are prepared when `supabase` is among them. */
+  readonly only?: readonly PartName[]
+  /** Where URLs of somebody's own servers, AFLUENTE_SUPERVISE and PATH are read; the process's own PATH when not given. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Plain lines of what is done. */
+  readonly log?: (line: string) => void
+  /** Every step, running ones too. */
+  readonly report?: Report
+}
+
+export interface Stack {
+  readonly info: StackInfo
+  readonly parts: Readonly<Record<string, Part>>
+  /** Fires the Worker's cron once. */
+  cron(): Promise<void>
+  /** Stops every part in reverse order and forgets the stack. Data stay. */
+  stop(): Promise<void>
+  /** Resolves when the stack has been stopped, by whomever. */
+  readonly stopped: Promise<void>
+}
+
+/** Another supervisor works on the same home. */
+export class AlreadyRunning extends Error {
+  readonly pid: number
+
+  constructor(pid: number, home: Home) {
+    super(`A stack runs already under ${home.root} (pid ${pid})`)
+    this.name = 'AlreadyRunning'
+    this.pid = pid
+  }
+}
+
+/**
+ * Starts the stack and resolves when every part answers. What it started it also stops, on failure as well.
+ * @throws Fault that says what to do; AlreadyRunning when another supervisor has this home.
+ */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const env = options.env ?? ownEnvironment()
+  const settings = stackSettings(env)
+  const home = homeAt(options.home ?? settings.home)
+  const report = reporter(options)
+  makeHome(home)
+  const holder = tryLock(home.lockFile)
+  if (holder !== undefined) throw new AlreadyRunning(holder.pid, home)
+  try {
+    assertDiskSpace(home.root)
+    await clearOrphans(home, report)
+    const ports = await choosePorts(options.ports ?? settings.ports)
+    const secrets = ensureSecrets(home.secretsFile)
+    const places = placesOf(ports, secrets, settings)
+    const recipes = stackRecipes({ home, ports, places, secrets, settings, env, report })
+    const wanted = partNames.filter((name) => options.only?.includes(name) ?? true)
+    const context = { home, report, places, secrets, wanted, recipes, supervise: settings.supervise, external: settings.external, demo: options.demo ?? false }
+    return await bringUp(context)
+  } catch (error) {
+    unlock(home.lockFile)
+    throw error
+  }
+}
+
+interface Context {
+  readonly home: Home
+  readonly report: Report
+  readonly places: Places
+  readonly secrets: Secrets
+  readonly wanted: readonly PartName[]
+  readonly recipes: ReturnType<typeof stackRecipes>
+  readonly supervise: boolean
+  readonly external: ReturnType<typeof stackSettings>['external']
+  readonly demo: boolean
+}
+
+async function bringUp(context: Context): Promise<Stack> {
+  const { home, report, recipes, wanted, places } = context
+  const parts = new Map<string, Part>()
+  let info: StackInfo | undefined
+  let stopping: Promise<void> | undefined
+  const restart = createRestarts({ note: (text) => report({ key: 'supervisor', state: 'note', text }), wait: (ms, then) => setTimeout(then, ms).unref(), now: () => performance.now() })
+  const onChange = (part: Part): void => {
+    rememberProcesses(home, [...parts.values()])
+    if (info === undefined || stopping !== undefined) return
+    info.processes = processesOf(parts)
+    writePrivate(home.stackFile, info)
+    if (context.supervise) restart(part)
+  }
+  for (const name of wanted) {
+    const recipe = recipes[name]
+    if (recipe !== undefined) parts.set(name, createPart(recipe, { logFile: `${home.logs}/${name}.log`, onChange }))
+  }
+  const killAll = (): void => parts.forEach((part) => part.pid !== undefined && signalGroup(part.pid, 'SIGKILL'))
+  process.once('exit', killAll)
+
+  const { promise: stopped, resolve: hasStopped } = Promise.withResolvers<void>()
+  const stop = (): Promise<void> => (stopping ??= takeDown())
+  const takeDown = async (): Promise<void> => {
+    for (const part of [...parts.values()].toReversed()) {
+      report({ key: part.name, state: 'running', text: `stopping ${part.name}` })
+      await part.stop().catch(() => part.kill())
+    }
+    await control?.close()
+    process.off('exit', killAll)
+    for (const file of [home.stackFile, home.processesFile]) forget(file)
+    unlock(home.lockFile)
+    hasStopped()
+  }
+  const cron = async (): Promise<void> => {
+    const response = await fetch(`${places.worker}/_scheduled`, { method: 'POST', headers: { authorization: `Bearer ${context.secrets.apiToken}` } })
+    if (!response.ok) throw new Error(`the Worker's scheduled handler answered ${response.status}: ${(await response.text()).slice(0, 300)}`)
+  }
+  let control: Awaited<ReturnType<typeof startControl>> | undefined
+  try {
+    const names = (group: readonly PartName[]): Part[] => group.flatMap((name) => parts.get(name) ?? [])
+    await allOrNothing(names(['postgres', 'kafka', 'elasticsearch']).map((part) => startPart(part, report)))
+    if (wanted.includes('supabase')) await prepareDatabases(context)
+    await allOrNothing(names(['supabase', 'edge', 'worker']).map((part) => startPart(part, report)))
+    const token = randomBytes(24).toString('base64url')
+    control = await startControl({ token, parts, stop: () => void stop(), cron })
+    info = stackInfo(context, parts, { url: control.url, token, pid: process.pid })
+    writePrivate(home.stackFile, info)
+    return { info, parts: Object.fromEntries(parts), cron, stop, stopped }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function startPart(part: Part, report: Report): Promise<void> {
+  const started = performance.now()
+  const show = (): void => report({ key: part.name, state: 'running', text: `${part.name} starting, ${seconds(performance.now() - started)}` })
+  show()
+  const ticker = setInterval(show, 500)
+  try {
+    await part.start()
+    report({ key: part.name, state: 'done', text: `${part.name} ready after ${seconds(performance.now() - started)}` })
+  } catch (error) {
+    report({ key: part.name, state: 'failed', text: `${part.name}: ${describe(error).split('\n')[0] ?? ''}` })
+    throw error
+  } finally {
+    clearInterval(ticker)
+  }
+}
+
+/** Waits for all, so that nothing is still starting when the first failure is told. */
+async function allOrNothing(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+}
+
+async function clearOrphans(home: Home, report: Report): Promise<void> {
+  const orphans = findOrphans(home)
+  if (orphans.length === 0) return
+  const list = orphans.map((orphan) => `${orphan.name} (pid ${orphan.pid})`).join(', ')
+  report({ key: 'orphans', state: 'running', text: `stopping what a killed supervisor left: ${list}` })
+  await stopOrphans(home, orphans)
+  report({ key: 'orphans', state: 'note', text: `stopped what a killed supervisor had left running: ${list}` })
+}
+
+function stackInfo({ places, secrets }: Context, parts: ReadonlyMap<string, Part>, control: StackInfo['control']): StackInfo {
+  return {
+    version: 1,
+    source: { url: places.source },
+    supabase: { url: places.supabase, anonKey: secrets.anonKey, serviceRoleKey: secrets.serviceRoleKey },
+    analytics: { url: places.analytics },
+    chatwoot: { url: places.chatwoot },
+    kafka: { brokers: [...places.brokers] },
+    elasticsearch: { url: places.elasticsearch },
+    worker: { url: places.worker, token: secrets.apiToken },
+    processes: processesOf(parts),
+    control,
+    webhookSecret: secrets.webhookSecret,
+  }
+}
+
+function processesOf(parts: ReadonlyMap<string, Part>): Record<string, number> {
+  return Object.fromEntries([...parts].flatMap(([name, part]) => (part.pid === undefined ? [] : [[name, part.pid]])))
+}
+
+function reporter(options: StackOptions): Report {
+  return (progress: Progress) => {
+    options.report?.(progress)
+    if (progress.state !== 'running') options.log?.(progress.text)
+  }
+}
+
+/** Programs and folders only: a test's stack must not take servers from the shell it was started in. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'JAVA_HOME', 'LANG', 'TMPDIR', 'XDG_CACHE_HOME', 'AFLUENTE_CACHE', 'DENO_DIR', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'MAVEN_OPTS']
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+}
