@@ -14,7 +14,7 @@ export default defineConfig({
       { test: { name: 'architecture', include: files('test/architecture'), testTimeout: 60_000 } },
       { test: { name: 'flow', include: files('test/flow/memory'), testTimeout: 60_000 } },
       { test: { name: 'contract', include: files('test/contract'), ...onRealServers } },
-      { test: { name: 'real', include: files('test/flow/real'), ...onRealServers } },
+      { test: { name: 'real', include: files('test/flow/real'), globalSetup: 'test/support/stack-setup.ts', ...onRealServers, testTimeout: 180_000 } },
       'test/workers/vitest.config.ts',
     ],
   },
