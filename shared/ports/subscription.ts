@@ -23,6 +23,8 @@ export interface SubscriptionRun {
   readonly signal: AbortSignal
   /** True: stop after the records that were there when the run began ("available now"). */
   readonly untilEnd: boolean
+  /** Told each time the group has given this member its partitions: from now on records come when there are any. */
+  readonly onReady?: () => void
 }
 
 /**

@@ -63,7 +63,7 @@ export function createKafkaSubscription(deps: KafkaSubscriptionDeps): Subscripti
   }
 }
 
-async function consume(deps: KafkaSubscriptionDeps, consumer: Consumer, admin: Admin, handle: HandleBatch, { signal, untilEnd }: SubscriptionRun): Promise<void> {
+async function consume(deps: KafkaSubscriptionDeps, consumer: Consumer, admin: Admin, handle: HandleBatch, { signal, untilEnd, onReady }: SubscriptionRun): Promise<void> {
   const { clock, log, groupId } = deps
   const over = Promise.withResolvers<void>()
   const cutOff = new AbortController()
@@ -120,6 +120,7 @@ async function consume(deps: KafkaSubscriptionDeps, consumer: Consumer, admin: A
       onIdle: endIfDone,
       onFailure: over.reject,
     })
+    onReady?.()
     log.info('consumer.joined', { group: groupId, partitions: Object.values(payload.memberAssignment).flat().length })
   })
   consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
