@@ -1,0 +1,68 @@
+-- Changes not yet in Kafka. Rows come and go; none is ever updated. The images are stored uncompressed: they live for
+-- milliseconds, and pg_column_size then tells their length without reading them.
+create table afluente.outbox (
+  version bigint not null,
+  source_table text not null,
+  topic text not null,
+  key text not null,
+  shard int not null,
+  op text not null,
+  before json,
+  after json,
+  occurred_at timestamptz not null,
+  traceparent text,
+  constraint outbox_pkey primary key (version)
+);
+
+alter table afluente.outbox alter column before set storage external;
+alter table afluente.outbox alter column after set storage external;
+
+create index outbox_shard_version_idx on afluente.outbox (shard, version);
+
+-- A queue dies as fast as it grows: vacuum early and without pauses. Never give pages back at the end, for that takes a
+-- lock which makes users' inserts wait.
+alter table afluente.outbox set (
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_scale_factor = 0,
+  autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false
+);
+
+-- Who may work on a slice of the outbox, and under which epoch. Users' transactions read it and never lock it.
+create table afluente.shards (
+  shard int constraint shards_pkey primary key,
+  owner text,
+  epoch bigint not null default 0,
+  leased_until timestamptz not null default '-infinity'
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+insert into afluente.shards (shard) values (0);
+
+-- The tables whose changes are captured.
+create table afluente.captured_tables (
+  table_oid regclass constraint captured_tables_pkey primary key,
+  schema_name text not null,
+  table_name text not null,
+  topic text not null,
+  key_columns text[] not null,
+  exclude text[] not null,
+  with_before boolean not null,
+  function_name text not null,
+  captured_at timestamptz not null default now(),
+  reconcile_since timestamptz,
+  failures bigint not null default 0,
+  last_failure text,
+  constraint captured_tables_name_key unique (schema_name, table_name)
+);
+
+-- What went wrong in a trigger, one row a statement: inserting waits for nobody, where a counter would make one user's
+-- transaction wait for another's. Folded into captured_tables by afluente.fold_failures.
+create table afluente.failures (
+  source_table text not null,
+  failed_at timestamptz not null,
+  failure text not null
+);
+
+alter table afluente.outbox enable row level security;
+alter table afluente.shards enable row level security;
+alter table afluente.captured_tables enable row level security;
+alter table afluente.failures enable row level security;
+revoke all on all tables in schema afluente from public, anon, authenticated;

@@ -1,0 +1,56 @@
+-- What the triggers of every captured table share.
+
+-- The caller's trace: a setting of the session, else PostgREST's request header. Read by pattern, for text that isn't JSON
+-- must not raise; anything that isn't a W3C traceparent is none.
+create function afluente.traceparent() returns text
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(
+    substring(current_setting('afluente.traceparent', true) from '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),
+    substring(
+      current_setting('request.headers', true)
+      from '"traceparent"\s*:\s*"([0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})"'
+    )
+  )
+$$;
+
+-- A row's JSON without some columns, the rest as it stood, byte for byte.
+create function afluente.without_columns(image json, hidden text[]) returns json
+language sql
+immutable
+set search_path = ''
+as $$
+  select ('{' || coalesce(string_agg(to_json(c.key)::text || ':' || c.value::text, ',' order by c.ordinality), '') || '}')::json
+  from json_each(image) with ordinality c
+  where c.key <> all (hidden)
+$$;
+
+-- The present names of excluded columns, told by number, so that renaming one doesn't let it out.
+create function afluente.hidden_columns("table" regclass, numbers smallint[]) returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(array_agg(a.attname::text), '{}') from pg_attribute a
+  where a.attrelid = hidden_columns."table" and a.attnum = any (hidden_columns.numbers) and not a.attisdropped
+$$;
+
+-- Notes that a statement's changes were not captured. Never raises. Only messages of kinds that can't quote a row's values
+-- are kept in words; of the others, the code alone.
+create function afluente.note_failure(source_table text, code text, message text) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  insert into afluente.failures (source_table, failed_at, failure)
+  values (
+    note_failure.source_table, clock_timestamp(),
+    case when left(code, 2) in ('42', '53', '54', '55', '57', '58') then code || ': ' || left(message, 300) else code end
+  );
+exception when others then
+  raise log 'afluente: a change of % was not captured (%), and the failure could not be noted (%)', source_table, code, sqlstate;
+end
+$$;

@@ -1,0 +1,188 @@
+-- A TRUNCATE fires no row's trigger: before it happens, a delete goes out for each key, up to 100 000 rows. Above that the
+-- table is only marked, to be reconciled. With partitions, each leaf speaks for its own rows.
+create function afluente.capture_truncate() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
+as $$
+declare
+  captured afluente.captured_tables;
+  source_table text := format('%s.%s', tg_argv[0], tg_argv[1]);
+  target text := format('%I.%I', tg_table_schema, tg_table_name);
+  shard_count bigint := (select count(*) from afluente.shards);
+  rows bigint;
+begin
+  select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
+  if (select c.relkind from pg_class c where c.oid = tg_relid) = 'p' then
+    return null;
+  end if;
+  execute format('select count(*) from (select from only %s limit 100001) r', target) into rows;
+  if rows > 100000 then
+    perform afluente.note_failure(source_table, '54000', 'more than 100000 rows were truncated: their deletes were not sent');
+    return null;
+  end if;
+  execute format(
+    $insert$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, occurred_at, traceparent)
+    select
+      nextval('afluente.version'), %1$L, %2$L, r.key,
+      mod(hashtextextended(r.key, 0) & 9223372036854775807, $1), 'delete', r.image, clock_timestamp(), afluente.traceparent()
+    from (select jsonb_build_array(%3$s)::text as key, %4$s as image from only %5$s r) r$insert$,
+    source_table, captured.topic,
+    (select string_agg(format('r.%I', k.name), ', ' order by k.position) from unnest(captured.key_columns) with ordinality k (name, position)),
+    case when captured.exclude = '{}' then 'row_to_json(r.*)' else 'afluente.without_columns(row_to_json(r.*), $2)' end,
+    target
+  ) using shard_count, captured.exclude;
+  if rows > 0 and exists (select from afluente.shards s where s.leased_until <= clock_timestamp()) then
+    perform afluente.ring();
+  end if;
+  return null;
+exception when others then
+  perform afluente.note_failure(source_table, sqlstate, sqlerrm);
+  return null;
+end
+$$;
+
+-- Captures a table's changes from now on, or changes how. Rows already there are sent by a backfill. Refuses what it could
+-- not capture faithfully, each time with what to do instead. Of a partitioned table every partition gets the triggers, for a
+-- write straight into one fires only its own.
+create function afluente.capture_table(
+  "table" regclass, topic text default null, exclude text[] default '{}', with_before boolean default false
+) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  relation pg_class := (select c from pg_class c where c.oid = capture_table."table");
+  own_schema text := (select n.nspname from pg_namespace n where n.oid = relation.relnamespace);
+  full_name text := format('%I.%I', own_schema, relation.relname);
+  topic_name text := coalesce(topic, format('afluente.%s.%s', own_schema, relation.relname));
+  function_name text := format(
+    'capture_%s_%s', left(own_schema || '_' || relation.relname, 40), left(md5(own_schema || '.' || relation.relname), 8)
+  );
+  key_columns text[];
+  deferrable_key boolean;
+  wrong text;
+  member record;
+begin
+  if relation.oid is null then
+    raise exception 'afluente: there is no table %', "table" using hint = 'Create the table first, then capture it.';
+  elsif relation.relkind not in ('r', 'p') then
+    raise exception 'afluente: % is % and has no rows of its own to capture', full_name,
+      case relation.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'f' then 'a foreign table' else 'no table' end
+      using hint = 'Capture the tables behind it.';
+  elsif relation.relpersistence = 't' then
+    raise exception 'afluente: % is a temporary table', full_name using hint = 'Capture a permanent table.';
+  elsif own_schema in ('afluente', 'information_schema') or own_schema like 'pg\_%' then
+    raise exception 'afluente: tables of the schema % are not captured', own_schema using hint = 'Capture your own tables.';
+  elsif relation.relispartition then
+    raise exception 'afluente: % is a partition', full_name
+      using hint = format('Capture the whole: select afluente.capture_table(%L).', pg_partition_root("table")::text);
+  elsif relation.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = relation.oid) then
+    raise exception 'afluente: other tables inherit from %', full_name
+      using hint = 'Capture those tables one by one, or make them partitions.';
+  elsif not pg_has_role(current_user, relation.relowner, 'USAGE') then
+    raise exception 'afluente: % belongs to %, and % may not put triggers on it', full_name, relation.relowner::regrole, current_user
+      using hint = format('alter table %s owner to %I; or: grant %s to %I', full_name, current_user, relation.relowner::regrole, current_user);
+  elsif row_security_active("table") then
+    raise exception 'afluente: row-level security hides rows of % from %', full_name, current_user
+      using hint = format('alter table %s no force row level security; or let a role with BYPASSRLS own the schema afluente.', full_name);
+  elsif topic_name !~ '^[A-Za-z0-9._-]{1,249}$' then
+    raise exception 'afluente: % is no name for a Kafka topic', quote_literal(topic_name)
+      using hint = 'Give one of letters, digits, ".", "_" and "-": select afluente.capture_table(''<table>'', topic => ''<topic>'').';
+  end if;
+
+  select array_agg(a.attname::text order by k.position), bool_or(not i.indimmediate) into key_columns, deferrable_key
+  from pg_index i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+  where i.indrelid = relation.oid and i.indisprimary and k.position <= i.indnkeyatts;
+  if key_columns is null then
+    raise exception 'afluente: % has no primary key, and without one its rows can''t be told apart', full_name
+      using hint = format('alter table %s add primary key (…)', full_name);
+  elsif deferrable_key then
+    raise exception 'afluente: the primary key of % is deferrable: a delete could come after the insert that followed it', full_name
+      using hint = 'Make the primary key NOT DEFERRABLE.';
+  end if;
+
+  select string_agg(quote_ident(x.name), ', ') into wrong from unnest(exclude) x (name)
+  where not exists (select from pg_attribute a where a.attrelid = relation.oid and a.attname = x.name and a.attnum > 0 and not a.attisdropped);
+  if wrong is not null then
+    raise exception 'afluente: % has no column %', full_name, wrong using hint = 'Exclude columns by the names they have now.';
+  end if;
+  select string_agg(quote_ident(x.name), ', ') into wrong from unnest(exclude) x (name) where x.name = any (key_columns);
+  if wrong is not null then
+    raise exception 'afluente: % belongs to the primary key of % and can''t be excluded', wrong, full_name
+      using hint = 'The key names the row at every sink: exclude other columns, or give the table a key without that one.';
+  end if;
+
+  execute afluente.trigger_source("table", function_name, topic_name, key_columns, exclude, with_before);
+  execute format('revoke all on function afluente.%I() from public, anon, authenticated', function_name);
+
+  for member in
+    select n.nspname as schema, c.relname as name
+    from (select relation.oid as oid union select p.relid from pg_partition_tree("table") p) t
+    join pg_class c on c.oid = t.oid
+    join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p')
+  loop
+    execute format($triggers$
+      create or replace trigger afluente_insert after insert on %1$I.%2$I referencing new table as afluente_new
+      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      create or replace trigger afluente_update after update on %1$I.%2$I referencing old table as afluente_old new table as afluente_new
+      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      create or replace trigger afluente_delete after delete on %1$I.%2$I referencing old table as afluente_old
+      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      create or replace trigger afluente_truncate before truncate on %1$I.%2$I
+      for each statement execute function afluente.capture_truncate(%4$L, %5$L);
+      alter table %1$I.%2$I enable always trigger afluente_insert, enable always trigger afluente_update,
+        enable always trigger afluente_delete, enable always trigger afluente_truncate
+    $triggers$, member.schema, member.name, function_name, own_schema, relation.relname);
+  end loop;
+
+  -- A dropped table may have left its name behind.
+  delete from afluente.captured_tables c
+  where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname;
+  insert into afluente.captured_tables as c (table_oid, schema_name, table_name, topic, key_columns, exclude, with_before, function_name)
+  values ("table", own_schema, relation.relname, topic_name, key_columns, exclude, with_before, function_name)
+  on conflict (table_oid) do update set
+    schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
+    exclude = excluded.exclude, with_before = excluded.with_before, function_name = excluded.function_name;
+end
+$$;
+
+-- Stops capturing a table, a dropped one too (by its number). Changes already in the outbox still go out.
+create function afluente.release_table("table" regclass) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+  captured afluente.captured_tables;
+  member record;
+begin
+  delete from afluente.captured_tables c where c.table_oid = "table" returning c.* into captured;
+  if captured is null then
+    raise exception 'afluente: % is not captured', "table" using hint = 'select table_oid from afluente.captured_tables lists what is.';
+  end if;
+  for member in
+    select distinct n.nspname as schema, c.relname as table, t.tgname as trigger
+    from pg_trigger t
+    join pg_class c on c.oid = t.tgrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate')
+      and (c.oid = "table" or c.oid in (select p.relid from pg_partition_tree("table") p))
+  loop
+    execute format('drop trigger %I on %I.%I', member.trigger, member.schema, member.table);
+  end loop;
+  execute format('drop function if exists afluente.%I()', captured.function_name);
+end
+$$;
+
+revoke all on all functions in schema afluente from public, anon, authenticated;

@@ -1,0 +1,177 @@
+-- The work on a shard of the outbox: claim, publish to Kafka, acknowledge. Each answers one JSON value, for PostgREST cuts
+-- result sets. One holder a shard at a time, for a lease; taking it under a new owner raises the epoch, and what the holder
+-- of an old epoch asks for is refused.
+
+-- The first changes of a shard above floor, in version order straight from the index, as one JSON array (null when there are
+-- none), and whether there is more than fitted. Images go in as JSON strings, so that nobody on their way has to parse them;
+-- their length is that of the stored value, which needs no reading.
+create function afluente.read_outbox(shard int, floor bigint, max_rows int, max_bytes bigint, out rows json, out more boolean)
+language sql
+volatile
+set search_path = ''
+begin atomic
+  select
+    json_agg(
+      json_build_array(
+        o.version, o.source_table, o.topic, o.key, o.op, o.before::text, o.after::text,
+        to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent
+      )
+    ) filter (where o.fits),
+    not coalesce(bool_and(o.fits), true)
+  from (
+    select
+      r.*,
+      row_number() over w <= max_rows and (
+        row_number() over w = 1
+        or sum(
+          100 + octet_length(r.key) + coalesce(pg_column_size(r.before), 0) + coalesce(pg_column_size(r.after), 0)
+        ) over w <= max_bytes
+      ) as fits
+    from (
+      select o.* from afluente.outbox o
+      where o.shard = read_outbox.shard and o.version > read_outbox.floor
+      order by o.version
+      limit max_rows + 1
+    ) r
+    window w as (order by r.version rows unbounded preceding)
+  ) o;
+end;
+
+-- Takes or renews the lease of a shard and answers changes in version order, up to max_rows and max_bytes (a larger change
+-- comes alone):
+--   {"status":"held","epoch":7,"rows":[[version, source_table, topic, key, op, before, after, occurred_at, traceparent], …],"more":false}
+--   {"status":"busy","retryMs":1200}      another owner holds it
+--   {"status":"refused","reason":"…"}
+-- before and after are the row's JSON as text. floor skips the entries of rows acknowledged before, which vacuum hasn't
+-- removed yet; a lower version may commit late, so the caller starts from 0 now and then. An owner keeps its epoch for as
+-- long as nobody else took the lease. With wait, an empty (or busy) answer is held back while the lease lasts and looked for
+-- again every 2 ms; the call that takes the lease answers at once, so that others see it. Renewing happens when a quarter
+-- of the lease is gone: most calls then write nothing.
+create function afluente.claim(
+  shard int, owner text, lease interval default '3 seconds', floor bigint default 0,
+  max_rows int default 1000, max_bytes bigint default 4194304, wait interval default '0'
+) returns json
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set timezone = 'UTC'
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  deadline timestamptz := clock_timestamp() + wait;
+  held afluente.shards;
+  rows json;
+  more boolean;
+begin
+  if owner is null or owner = '' or lease <= interval '0' or max_rows < 1 then
+    return json_build_object('status', 'refused', 'reason', 'claim needs an owner, a lease above zero and max_rows of 1 or more');
+  end if;
+  loop
+    select s.* into held from afluente.shards s where s.shard = claim.shard;
+    if not found then
+      return json_build_object('status', 'refused', 'reason', format('there is no shard %s', shard));
+    end if;
+
+    if held.owner = claim.owner and held.leased_until > greatest(deadline, clock_timestamp()) then
+      select read.rows, read.more into rows, more from afluente.read_outbox(shard, floor, max_rows, max_bytes) read;
+      if rows is null and clock_timestamp() < deadline then
+        perform pg_sleep(0.002);
+        continue;
+      end if;
+      if held.leased_until < clock_timestamp() + lease * 0.75 then
+        update afluente.shards s set leased_until = clock_timestamp() + lease
+        where s.shard = claim.shard and s.owner = claim.owner and s.epoch = held.epoch;
+        if not found then
+          continue;
+        end if;
+      end if;
+      exit;
+    end if;
+
+    if held.owner = claim.owner or held.leased_until <= clock_timestamp() then
+      update afluente.shards s
+      set
+        epoch = case when s.owner = claim.owner then s.epoch else s.epoch + 1 end,
+        owner = claim.owner, leased_until = clock_timestamp() + lease
+      where s.shard = claim.shard and (s.owner = claim.owner or s.leased_until <= clock_timestamp())
+      returning s.* into held;
+      if not found then
+        continue;
+      end if;
+      perform afluente.fold_failures();
+      select read.rows, read.more into rows, more from afluente.read_outbox(shard, floor, max_rows, max_bytes) read;
+      exit;
+    end if;
+    if clock_timestamp() >= deadline then
+      return json_build_object(
+        'status', 'busy',
+        'retryMs', greatest(1, ceil(extract(epoch from held.leased_until - clock_timestamp()) * 1000))::bigint
+      );
+    end if;
+    perform pg_sleep(0.002);
+  end loop;
+  return json_build_object(
+    'status', 'held', 'epoch', held.epoch, 'rows', coalesce(rows, '[]'), 'more', coalesce(more, false)
+  );
+end
+$$;
+
+-- Deletes changes that Kafka has acknowledged: {"status":"done","deleted":n}, or {"status":"fenced","epoch":9} and nothing
+-- deleted when the epoch has moved on. The shard's row is locked meanwhile, so that nobody takes over in the midst.
+create function afluente.acknowledge(shard int, epoch bigint, versions bigint[]) returns json
+language plpgsql
+security definer
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  present bigint;
+  deleted bigint;
+begin
+  select s.epoch into present from afluente.shards s where s.shard = acknowledge.shard for share;
+  if present is distinct from acknowledge.epoch then
+    return json_build_object('status', 'fenced', 'epoch', present);
+  end if;
+  delete from afluente.outbox o where o.shard = acknowledge.shard and o.version = any (versions);
+  get diagnostics deleted = row_count;
+  return json_build_object('status', 'done', 'deleted', deleted);
+end
+$$;
+
+-- Lets go of a shard at once: {"status":"done"}, or {"status":"fenced","epoch":9} when it is no longer the caller's.
+create function afluente.release(shard int, epoch bigint) returns json
+language plpgsql
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  present bigint;
+begin
+  update afluente.shards s set leased_until = clock_timestamp()
+  where s.shard = release.shard and s.epoch = release.epoch;
+  if found then
+    return json_build_object('status', 'done');
+  end if;
+  select s.epoch into present from afluente.shards s where s.shard = release.shard;
+  return json_build_object('status', 'fenced', 'epoch', present);
+end
+$$;
+
+revoke all on function
+  afluente.read_outbox(int, bigint, int, bigint), afluente.claim(int, text, interval, bigint, int, bigint, interval),
+  afluente.acknowledge(int, bigint, bigint[]), afluente.release(int, bigint)
+from public, anon, authenticated;
+grant execute on function
+  afluente.claim(int, text, interval, bigint, int, bigint, interval), afluente.acknowledge(int, bigint, bigint[]),
+  afluente.release(int, bigint)
+to service_role;

@@ -1,0 +1,79 @@
+-- What keeps a captured table from being captured, in words, or null.
+create function afluente.capture_problem("table" regclass) returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  captured afluente.captured_tables := (select c from afluente.captured_tables c where c.table_oid = capture_problem."table");
+  expected text := format('%I.%I', captured.schema_name, captured.table_name);
+  again text := format('select afluente.capture_table(%L)', expected);
+  present pg_class := (select c from pg_class c where c.oid = capture_problem."table");
+  key_columns text[];
+  missing text;
+begin
+  if present.oid is null then
+    return format('the table was dropped: create it again and %s, or select afluente.release_table(%s)', again, captured.table_oid::oid);
+  elsif to_regclass(expected) is distinct from "table" then
+    return format('the table was renamed or moved: select afluente.capture_table(%s) under its new name', captured.table_oid::oid);
+  end if;
+  select array_agg(a.attname::text order by k.position) into key_columns
+  from pg_index i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+  where i.indrelid = present.oid and i.indisprimary and k.position <= i.indnkeyatts;
+  if key_columns is null then
+    return format('the table lost its primary key: add one, then %s', again);
+  elsif key_columns <> captured.key_columns then
+    return format('the primary key is now (%s): %s', array_to_string(key_columns, ', '), again);
+  end if;
+  select string_agg(m.relid::regclass || '.' || t.name, ', ') into missing
+  from (select present.oid::regclass as relid union select p.relid from pg_partition_tree(present.oid) p) m
+  cross join (values ('afluente_insert'), ('afluente_update'), ('afluente_delete'), ('afluente_truncate')) t (name)
+  where not exists (select from pg_trigger g where g.tgrelid = m.relid and g.tgname = t.name and g.tgenabled = 'A');
+  if missing is not null then
+    return format('triggers are missing or switched off (%s): %s', missing, again);
+  end if;
+  return null;
+end
+$$;
+
+-- How the source side stands, for status pages and alarms:
+--   {"rows":n, "oldestMs":n|null, "leased":bool, "failures":n,
+--    "tables":[{"table","topic","failures","lastFailure","reconcileSince","problem"}]}
+-- rows stops counting at 10 001.
+create function afluente.backlog() returns json
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set timezone = 'UTC'
+set enable_sort = off
+as $$
+begin
+  perform afluente.fold_failures();
+  return json_build_object(
+    'rows', (select count(*) from (select from afluente.outbox limit 10001) o),
+    'oldestMs', (
+      select greatest(0, floor(extract(epoch from clock_timestamp() - min(o.occurred_at)) * 1000))::bigint
+      from afluente.shards s
+      cross join lateral (select o.occurred_at from afluente.outbox o where o.shard = s.shard order by o.version limit 1) o
+    ),
+    'leased', (select coalesce(bool_or(s.leased_until > clock_timestamp()), false) from afluente.shards s),
+    'failures', (select coalesce(sum(c.failures), 0) from afluente.captured_tables c),
+    'tables', (
+      select coalesce(json_agg(
+        json_build_object(
+          'table', c.schema_name || '.' || c.table_name, 'topic', c.topic, 'failures', c.failures, 'lastFailure', c.last_failure,
+          'reconcileSince', to_char(c.reconcile_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'problem', afluente.capture_problem(c.table_oid)
+        )
+        order by c.schema_name, c.table_name
+      ), '[]')
+      from afluente.captured_tables c
+    )
+  );
+end
+$$;
+
+revoke all on function afluente.capture_problem(regclass), afluente.backlog() from public, anon, authenticated;
+grant execute on function afluente.backlog() to service_role;
