@@ -1,0 +1,33 @@
+import type { Clock } from '../../ports/clock.ts'
+import type { Control } from '../../ports/control.ts'
+import { assertEpoch, count, type MemoryAnalytics, placeOf } from './analytics.ts'
+
+/** The control tables in memory. */
+export function memoryControl({ analytics, clock }: { readonly analytics: MemoryAnalytics; readonly clock: Clock }): Control {
+  return {
+    take: async (of, { signal }) => {
+      signal.throwIfAborted()
+      const epoch = (analytics.epochs.get(placeOf(of)) ?? 0) + 1
+      analytics.epochs.set(placeOf(of), epoch)
+      return epoch
+    },
+    advance: async (fence, nextOffset, consumed, { accepted, duplicate, late }, { signal }) => {
+      signal.throwIfAborted()
+      assertEpoch(analytics, fence)
+      count(analytics, fence, nextOffset, { consumed, accepted, duplicate, late, dead: 0 }, clock.now())
+    },
+    bury: async (letters, fence, nextOffset, { signal }) => {
+      signal.throwIfAborted()
+      assertEpoch(analytics, fence)
+      for (const letter of letters) {
+        const id = `${fence.consumer} ${letter.record.topic}:${letter.record.partition}:${letter.record.offset}`
+        analytics.letters.set(id, { ...letter, consumer: fence.consumer, attempts: (analytics.letters.get(id)?.attempts ?? 0) + 1 })
+      }
+      count(analytics, fence, nextOffset, { consumed: letters.length, accepted: 0, duplicate: 0, late: 0, dead: letters.length }, clock.now())
+    },
+    progress: async ({ signal }) => {
+      signal.throwIfAborted()
+      return [...analytics.progress.values()]
+    },
+  }
+}

@@ -1,0 +1,71 @@
+/** A sink in memory: bronze takes each event once, silver takes a newer version only. A batch is written wholly or not at all. */
+import { AfluenteError } from '../../engine/errors.ts'
+import type { Event } from '../../events/envelope.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Rejection, Sink, TableBatch, WriteReport } from '../../ports/sink.ts'
+import { qualifiedName } from '../../tables/table.ts'
+import { assertEpoch, count, type MemoryAnalytics, type SilverRow } from './analytics.ts'
+
+export interface MemorySinkDeps {
+  readonly analytics: MemoryAnalytics
+  readonly clock: Clock
+  /** Keep every event in bronze, as the Postgres sink does; left out, the sink holds rows alone, as an index does. */
+  readonly bronze?: boolean
+  /** What the sink will not take, as a constraint or a mapping would say it. */
+  readonly refuses?: (event: Event) => { readonly code: string; readonly message: string } | null
+  /** `item`: refused events are named one by one, the others land. `batch`: one refused event refuses the batch. */
+  readonly refusal?: 'item' | 'batch'
+}
+
+type Outcome = 'accepted' | 'duplicate' | 'late'
+
+export function memorySink({ analytics, clock, bronze = false, refuses = () => null, refusal = 'batch' }: MemorySinkDeps): Sink {
+  const write = ({ table, events, fence, nextOffset }: TableBatch): WriteReport => {
+    assertEpoch(analytics, fence)
+    const rejected = events.flatMap((event, index): Rejection[] => {
+      const why = refuses(event)
+      return why === null ? [] : [{ index, ...why }]
+    })
+    const [first] = rejected
+    if (first !== undefined && refusal === 'batch') throw new AfluenteError('refused', first.code, first.message)
+
+    const rows = silverOf(analytics, qualifiedName(table))
+    const refusedAt = new Set(rejected.map(({ index }) => index))
+    const report = { accepted: 0, duplicate: 0, late: 0 }
+    for (const [index, event] of events.entries()) {
+      if (!refusedAt.has(index)) report[apply(event, rows)] += 1
+    }
+    count(analytics, fence, nextOffset, { ...report, consumed: events.length - rejected.length, dead: 0 }, clock.now())
+    return { ...report, rejected }
+  }
+
+  const apply = (event: Event, rows: Map<string, SilverRow>): Outcome => {
+    const known = analytics.bronze.has(event.id)
+    if (bronze && !known) analytics.bronze.set(event.id, { eventId: event.id, record: event.record })
+    const present = rows.get(event.key)
+    const newer = present === undefined || event.version > present.version
+    if (newer) rows.set(event.key, { version: event.version, eventId: event.id, after: event.after })
+    if ((bronze && known) || present?.version === event.version) return 'duplicate'
+    return newer ? 'accepted' : 'late'
+  }
+
+  return {
+    write: async (batch, { signal }) => {
+      signal.throwIfAborted()
+      return write(batch)
+    },
+    keep: async (letters, fence, { signal }) => {
+      signal.throwIfAborted()
+      assertEpoch(analytics, fence)
+      for (const { eventId, record } of bronze ? letters : []) {
+        if (!analytics.bronze.has(eventId)) analytics.bronze.set(eventId, { eventId, record })
+      }
+    },
+  }
+}
+
+function silverOf(analytics: MemoryAnalytics, table: string): Map<string, SilverRow> {
+  const rows = analytics.silver.get(table) ?? new Map<string, SilverRow>()
+  analytics.silver.set(table, rows)
+  return rows
+}

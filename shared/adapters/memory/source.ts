@@ -1,0 +1,127 @@
+/**
+ * A source database in memory: rows, transactions, and the outbox their changes go into. Like the real one: a version is
+ * drawn when the row is written, under the row's lock, and shows only when its transaction commits; a rollback leaves a gap.
+ */
+import type { Change, Op } from '../../events/change.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Outbox } from '../../ports/outbox.ts'
+import { memoryOutbox } from './outbox.ts'
+import { hashOf } from './hash.ts'
+
+/** A change that lies in the outbox, with its shard. */
+export interface OutboxRow {
+  readonly shard: number
+  readonly change: Change
+}
+
+export interface RowWrite {
+  /** `<schema>.<table>` */
+  readonly table: string
+  /** JSON array text of the key columns. */
+  readonly key: string
+  /** The row's JSON text, or null to delete it. */
+  readonly after: string | null
+  readonly traceparent?: string
+}
+
+export interface Transaction {
+  /** Writes a row and draws its change's version. Null when there was nothing to delete. Throws when another open transaction holds the row: the real one would wait. */
+  write(row: RowWrite): Change | null
+  commit(): void
+  rollback(): void
+}
+
+export interface MemorySource {
+  readonly outbox: Outbox
+  begin(): Transaction
+  /** True while an open transaction has written the row. */
+  locked(table: string, key: string): boolean
+  /** The committed rows of a table by key. */
+  rows(table: string): ReadonlyMap<string, string>
+  /** Every change that was ever committed, in the order of commits. */
+  readonly history: readonly Change[]
+  /** What lies in the outbox and can be seen. */
+  readonly waiting: readonly Change[]
+}
+
+export interface MemorySourceOptions {
+  readonly clock: Clock
+  readonly shards?: number
+  /** Tables whose updates carry the image before. */
+  readonly withBefore?: readonly string[]
+}
+
+export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourceOptions): MemorySource {
+  const tables = new Map<string, Map<string, string>>()
+  const locks = new Map<string, Transaction>()
+  const history: Change[] = []
+  const rows = new Map<number, OutboxRow>()
+  let lastVersion = clock.now() * 1_000
+
+  const committed = (table: string) => {
+    const found = tables.get(table) ?? new Map<string, string>()
+    tables.set(table, found)
+    return found
+  }
+
+  const begin = (): Transaction => {
+    const written: Change[] = []
+    const own = new Map<string, string | null>()
+    const end = () => {
+      for (const [lock, holder] of locks) if (holder === transaction) locks.delete(lock)
+      written.length = 0
+    }
+    const transaction: Transaction = {
+      write: ({ table, key, after, traceparent = null }) => {
+        const lock = `${table} ${key}`
+        if ((locks.get(lock) ?? transaction) !== transaction) throw new Error(`${table} ${key} is locked by another open transaction. Commit or roll it back first.`)
+        const before = own.get(lock) ?? (own.has(lock) ? null : (committed(table).get(key) ?? null))
+        if (before === null && after === null) return null
+        locks.set(lock, transaction)
+        own.set(lock, after)
+        lastVersion += 1
+        const op = opOf(before, after)
+        const change: Change = {
+          version: lastVersion,
+          table,
+          topic: `afluente.${table}`,
+          key,
+          op,
+          before: op === 'delete' || (op === 'update' && withBefore.includes(table)) ? before : null,
+          after,
+          occurredAt: new Date(clock.now()).toISOString().replace('Z', '000Z'),
+          traceparent,
+        }
+        written.push(change)
+        return change
+      },
+      commit: () => {
+        for (const change of written) {
+          if (change.after === null) committed(change.table).delete(change.key)
+          else committed(change.table).set(change.key, change.after)
+          history.push(change)
+          rows.set(change.version, { shard: hashOf(change.key) % shards, change })
+        }
+        end()
+      },
+      rollback: end,
+    }
+    return transaction
+  }
+
+  return {
+    outbox: memoryOutbox({ rows, clock }),
+    begin,
+    locked: (table, key) => locks.has(`${table} ${key}`),
+    rows: committed,
+    history,
+    get waiting() {
+      return [...rows.values()].map((row) => row.change)
+    },
+  }
+}
+
+function opOf(before: string | null, after: string | null): Op {
+  if (after === null) return 'delete'
+  return before === null ? 'insert' : 'update'
+}
