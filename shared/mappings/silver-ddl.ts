@@ -58,7 +58,9 @@ drop view if exists bi.${name};
 
 create view bi.${name} with (security_invoker = true) as
 select
-${Object.keys(table.columns).map((column) => `  ${quoted(column)}`).join(',\n')}
+${Object.keys(table.columns)
+  .map((column) => `  ${quoted(column)}`)
+  .join(',\n')}
 from silver.${name}
 where _deleted_at is null;
 

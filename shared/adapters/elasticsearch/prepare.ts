@@ -1,0 +1,135 @@
+import type { Client } from '@elastic/elasticsearch'
+import type { AnyPipeline } from '../../engine/define.ts'
+import { topicOf } from '../../engine/define.ts'
+import { AfluenteError } from '../../engine/errors.ts'
+import { aliasOf, type IndexDefinition, indexNameOf, livingOnly, templateOf } from '../../mappings/index-mapping.ts'
+import type { Cancellable } from '../../ports/cancellable.ts'
+import type { SourceTable } from '../../tables/table.ts'
+import { differingFields } from './mapping-drift.ts'
+import { errorTypeOf, requestFault, statusOf } from './faults.ts'
+
+export interface PrepareStep {
+  readonly index: string
+  readonly did: 'made' | 'found' | 'fields-added' | 'alias-moved' | 'alias-waits'
+  /** One sentence for people. */
+  readonly message: string
+}
+
+/**
+ * Makes what the definition wants of Elasticsearch: a template, the concrete index and the filtered alias of each
+ * table. Idempotent, and safe beside others that do the same. An index that is there keeps its documents: fields that
+ * can be added are added, others are `misconfigured` with their names. After a raised `version` the alias stays with
+ * the old index until the new one holds as many documents. Errors: `unavailable`, `misconfigured`.
+ */
+export async function prepareIndices(client: Client, pipeline: AnyPipeline, onStep: (step: PrepareStep) => void, { signal }: Cancellable): Promise<void> {
+  for (const { table, definition } of wantedIndices(pipeline)) {
+    const index = wanted(() => indexNameOf(table, definition.version))
+    try {
+      onStep(await prepareOne(client, index, table, definition, signal))
+      const moved = await moveAlias(client, index, aliasOf(table), signal)
+      if (moved !== null) onStep(moved)
+    } catch (error) {
+      if (error instanceof AfluenteError) throw error
+      throw requestFault(`preparing the index ${index}`, error)
+    }
+  }
+}
+
+function wantedIndices({ tables, consumers }: AnyPipeline): readonly { readonly table: SourceTable; readonly definition: IndexDefinition }[] {
+  return Object.values(consumers).flatMap(({ sink, reads }) =>
+    sink.kind !== 'elasticsearch'
+      ? []
+      : tables.flatMap((table) => {
+          const definition = sink.indices[table.name]
+          return definition === undefined || !reads.includes(topicOf(table)) ? [] : [{ table, definition }]
+        }),
+  )
+}
+
+async function prepareOne(client: Client, index: string, table: SourceTable, definition: IndexDefinition, signal: AbortSignal): Promise<PrepareStep> {
+  const template = wanted(() => templateOf(table, definition))
+  const { properties } = template.template.mappings
+  const name = `afluente-${index}`
+  const found = await orNothing(client.indices.getMapping({ index }, { signal }))
+  const differing = found === null ? [] : differingFields(properties, found[index]?.mappings.properties)
+  if (found === null || differing.length > 0 || !(await client.indices.existsIndexTemplate({ name }, { signal }))) {
+    await understood(index, client.indices.putIndexTemplate({ name, ...template }, { signal }))
+  }
+  if (found === null) return makeIndex(client, index, signal)
+  if (differing.length === 0) return { index, did: 'found', message: `The index ${index} is as defined.` }
+  try {
+    await client.indices.putMapping({ index, properties }, { signal })
+  } catch (error) {
+    if (statusOf(error) !== 400) throw error
+    const text = `Elasticsearch: the index ${index} exists with another mapping of ${differing.join(', ')}, which can't be changed in place. Raise the index's version in shared/pipeline.ts: a new index is made beside it.`
+    throw new AfluenteError('misconfigured', 'mapping-drift', text, { cause: error })
+  }
+  return {
+    index,
+    did: 'fields-added',
+    message: `The index ${index} was told of ${differing.join(', ')}; older documents are found by them once they are sent again.`,
+  }
+}
+
+async function makeIndex(client: Client, index: string, signal: AbortSignal): Promise<PrepareStep> {
+  try {
+    await client.indices.create({ index }, { signal })
+    return { index, did: 'made', message: `The index ${index} was made.` }
+  } catch (error) {
+    if (errorTypeOf(error) !== 'resource_already_exists_exception') throw error
+    return { index, did: 'found', message: `Somebody else made the index ${index} just now.` }
+  }
+}
+
+/** Null when the alias already leads to the index. */
+async function moveAlias(client: Client, index: string, alias: string, signal: AbortSignal): Promise<PrepareStep | null> {
+  const held = (await orNothing(client.indices.getAlias({ name: alias }, { signal }))) ?? {}
+  const others = Object.keys(held).filter((name) => name !== index)
+  const leads = held[index]?.aliases[alias]
+  if (others.length === 0 && leads !== undefined && JSON.stringify(leads.filter) === JSON.stringify(livingOnly)) return null
+  if (others.length > 0) {
+    await client.indices.refresh({ index }, { signal })
+    const [has, needs] = await Promise.all([client.count({ index }, { signal }), client.count({ index: others }, { signal })])
+    if (has.count < needs.count) {
+      const message = `The alias ${alias} still leads to ${others.join(', ')} (${needs.count} documents); ${index} has ${has.count}. Backfill the table: the alias moves when the new index holds as many.`
+      return { index, did: 'alias-waits', message }
+    }
+  }
+  const remove = others.map((name) => ({ remove: { index: name, alias } }))
+  await client.indices.updateAliases({ actions: [...remove, { add: { index, alias, filter: livingOnly } }] }, { signal })
+  return { index, did: 'alias-moved', message: `The alias ${alias} leads to ${index}.` }
+}
+
+/** The server is asked by trying: what it has no type or setting for, it names. Its reason holds nothing but the definition's own words. */
+async function understood(index: string, request: Promise<unknown>): Promise<void> {
+  try {
+    await request
+  } catch (error) {
+    if (statusOf(error) !== 400) throw error
+    const reason = error instanceof Error ? error.message : 'no reason given'
+    throw new AfluenteError(
+      'misconfigured',
+      errorTypeOf(error) ?? 'template',
+      `Elasticsearch: the server doesn't understand the definition of ${index}: ${reason}. Choose another field kind in shared/pipeline.ts.`,
+      { cause: error },
+    )
+  }
+}
+
+function wanted<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new AfluenteError('misconfigured', 'definition', `shared/pipeline.ts: ${error.message}`, { cause: error })
+  }
+}
+
+async function orNothing<T>(request: Promise<T>): Promise<T | null> {
+  try {
+    return await request
+  } catch (error) {
+    if (statusOf(error) === 404) return null
+    throw error
+  }
+}

@@ -1,0 +1,86 @@
+import type { Client } from '@elastic/elasticsearch'
+import type { AnyElasticsearchSink, AnyIndex } from '../../engine/define.ts'
+import { AfluenteError } from '../../engine/errors.ts'
+import type { Event } from '../../events/envelope.ts'
+import { actionLineOf, documentLineOf, documentLineInOtherWords } from '../../mappings/document.ts'
+import { indexNameOf } from '../../mappings/index-mapping.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Control } from '../../ports/control.ts'
+import type { Sink, TableBatch } from '../../ports/sink.ts'
+import { qualifiedName, type SourceTable } from '../../tables/table.ts'
+import { type BulkOutcome, bulkInto } from './bulk.ts'
+import { rejectionMessage } from './faults.ts'
+import { refreshTurns } from './refresh.ts'
+import { versionsByKey } from './versions.ts'
+
+export interface ElasticsearchSinkDeps {
+  readonly client: Client
+  readonly control: Pick<Control, 'advance'>
+  readonly clock: Clock
+  /** 0 ≤ n < 1, for the jitter of retries. */
+  readonly random: () => number
+  readonly indices: AnyElasticsearchSink['indices']
+}
+
+/**
+ * The present row of each key as a document in `<table>-v<version>`, under the event's version as external version:
+ * replays, doubles and a paused old writer change nothing. Of several versions of a key in one batch only the highest
+ * is sent; the others count as it does. An epoch that has moved on is noticed when the progress is recorded; what was
+ * written before that is guarded by its version. Expects the indices that `prepareIndices` makes. Keeps no dead letters.
+ */
+export function elasticsearchSink({ client, control, clock, random, indices }: ElasticsearchSinkDeps): Sink {
+  const bulk = bulkInto({ client, clock, random })
+  const turns = refreshTurns(clock)
+
+  return {
+    async write(batch, { signal }) {
+      const { table, events, fence } = batch
+      const index = indexOf(table, indices[table.name])
+      const syncedAt = new Date(clock.now()).toISOString()
+      const keys = versionsByKey(events)
+      for (let round = keys.next(); round.length > 0; round = keys.next()) {
+        const turn = turns.take(index, round.length)
+        const plain = await bulk(
+          index,
+          round.map((event) => ({ action: actionLineOf(event), document: documentLineOf(event, syncedAt) })),
+          { refresh: turn !== null, signal },
+        )
+        turn?.done()
+        const outcomes = await secondTries(plain, round, batch, index, syncedAt, signal)
+        for (const [at, event] of round.entries()) keys.settle(event, outcomes[at] ?? { status: 'rejected', error: { type: 'no_answer' } })
+      }
+      const report = keys.report((error) => rejectionMessage(index, error, Object.keys(table.columns)))
+      await control.advance(fence, batch.nextOffset, events.length, report, { signal })
+      return report
+    },
+    async keep() {},
+  }
+
+  /** Refused documents once more, in other words, where there are any. */
+  async function secondTries(
+    outcomes: readonly BulkOutcome[],
+    events: readonly Event[],
+    { table }: TableBatch,
+    index: string,
+    syncedAt: string,
+    signal: AbortSignal,
+  ): Promise<readonly BulkOutcome[]> {
+    const kinds = indices[table.name]?.fields ?? {}
+    const tries = events.flatMap((event, at) => {
+      const document = outcomes[at]?.status === 'rejected' ? documentLineInOtherWords(event, table, kinds, syncedAt) : null
+      return document === null ? [] : [{ at, action: actionLineOf(event), document }]
+    })
+    if (tries.length === 0) return outcomes
+    const answers = new Map((await bulk(index, tries, { refresh: false, signal })).map((answer, n) => [tries[n]?.at, answer] as const))
+    return outcomes.map((outcome, at) => answers.get(at) ?? outcome)
+  }
+}
+
+function indexOf(table: SourceTable, index: AnyIndex | undefined): string {
+  if (index !== undefined) return indexNameOf(table, index.version)
+  throw new AfluenteError(
+    'misconfigured',
+    'no-index',
+    `Elasticsearch: there is no index for ${qualifiedName(table)}. Name it under the consumer's sink.indices in shared/pipeline.ts.`,
+  )
+}
