@@ -29,7 +29,10 @@ export async function migrate(url: string, folder: string = sqlFolder): Promise<
       const done = await inTransaction(client, async () => {
         if ((await recordedChecksum(client, file.name)) === checksum) return false
         await apply(client, file)
-        await client.query('insert into ops.schema_file (name, checksum) values ($1, $2) on conflict (name) do update set checksum = excluded.checksum, applied_at = clock_timestamp()', [file.name, checksum])
+        await client.query(
+          'insert into ops.schema_file (name, checksum) values ($1, $2) on conflict (name) do update set checksum = excluded.checksum, applied_at = clock_timestamp()',
+          [file.name, checksum],
+        )
         return true
       })
       if (done) applied.push(file.name)
@@ -51,7 +54,8 @@ export async function applySourceMigrations(url: string, folder: string = migrat
     const applied: string[] = []
     for (const file of files) {
       const [, version, name] = /^(\d+)_(.+)\.sql$/.exec(file.name) ?? []
-      if (version === undefined || name === undefined) throw new AfluenteError('misconfigured', 'migration-name', `supabase/migrations/${file.name}: a migration is named <digits>_<name>.sql.`)
+      if (version === undefined || name === undefined)
+        throw new AfluenteError('misconfigured', 'migration-name', `supabase/migrations/${file.name}: a migration is named <digits>_<name>.sql.`)
       const done = await inTransaction(client, async () => {
         const { rowCount } = await client.query('select 1 from supabase_migrations.schema_migrations where version = $1', [version])
         if (rowCount !== 0) return false
@@ -66,15 +70,15 @@ export async function applySourceMigrations(url: string, folder: string = migrat
 }
 
 async function sqlFiles(folder: string): Promise<readonly SqlFile[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).toSorted()
   if (names.length === 0) throw new AfluenteError('misconfigured', 'no-sql', `${folder} holds no .sql files.`)
   return await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })))
 }
 
 async function recordedChecksum(client: pg.Client, name: string): Promise<string | undefined> {
-  const { rows: exists } = await client.query("select to_regclass('ops.schema_file') is not null as there")
-  if (exists[0]?.there !== true) return undefined
-  const { rows } = await client.query('select checksum from ops.schema_file where name = $1', [name])
+  const { rowCount: there } = await client.query("select where to_regclass('ops.schema_file') is not null")
+  if (there === 0) return undefined
+  const { rows } = await client.query<{ checksum: string }>('select checksum from ops.schema_file where name = $1', [name])
   return rows[0]?.checksum
 }
 
@@ -99,7 +103,12 @@ async function apply(client: pg.Client, file: SqlFile): Promise<void> {
     const line = error.position === undefined ? '' : `:${file.text.slice(0, Number(error.position) - 1).split('\n').length}`
     const hint = error.hint === undefined ? '' : ` ${error.hint}`
     const inside = error.where === undefined ? '' : ` (${error.where.split('\n')[0]})`
-    throw new AfluenteError('misconfigured', error.code ?? 'sql', `${file.name}${line}: ${error.message}${inside}.${hint} Nothing of this file was applied; mend it and run it again.`, { cause: error })
+    throw new AfluenteError(
+      'misconfigured',
+      error.code ?? 'sql',
+      `${file.name}${line}: ${error.message}${inside}.${hint} Nothing of this file was applied; mend it and run it again.`,
+      { cause: error },
+    )
   }
 }
 
@@ -120,6 +129,11 @@ async function connected(client: pg.Client, url: string): Promise<void> {
     await client.connect()
   } catch (error) {
     const { host, pathname } = new URL(url)
-    throw new AfluenteError('unavailable', 'connect', `No connection to the database ${pathname.slice(1)} at ${host}: ${error instanceof Error ? error.message : 'unknown reason'}. Check the URL, and that the server runs.`, { cause: error })
+    throw new AfluenteError(
+      'unavailable',
+      'connect',
+      `No connection to the database ${pathname.slice(1)} at ${host}: ${error instanceof Error ? error.message : 'unknown reason'}. Check the URL, and that the server runs.`,
+      { cause: error },
+    )
   }
 }

@@ -2,7 +2,9 @@
  * Makes everything ready that a definition needs before its functions run: tables, topics, indices. Run at every deploy
  * and every local start; running it again changes nothing. Nothing is ever deleted.
  */
-import { Kafka, logLevel } from 'kafkajs'
+import { Kafka, type KafkaConfig, logLevel } from 'kafkajs'
+import { elasticsearchClient, type ElasticsearchSettings } from '../../shared/adapters/elasticsearch/client.ts'
+import { prepareIndices } from '../../shared/adapters/elasticsearch/prepare.ts'
 import { prepareTopics } from '../../shared/adapters/kafka/topics.ts'
 import type { KafkaSettings } from '../../shared/config.ts'
 import type { AnyPipeline } from '../../shared/engine/define.ts'
@@ -14,28 +16,62 @@ export interface PrepareOptions {
   readonly pipeline: AnyPipeline
   readonly analyticsUrl: string
   readonly kafka: KafkaSettings
+  /** Left out where the definition has no Elasticsearch, or none is there yet. */
+  readonly elasticsearch?: ElasticsearchSettings | undefined
   /** Told what was done, a line at a time. */
   readonly onStep: (text: string) => void
+  readonly signal?: AbortSignal
 }
 
 /** Throws `misconfigured` with all faults of a wrong definition before anything connects, and `unavailable` with the part that can't be reached. */
-export async function prepare({ pipeline, analyticsUrl, kafka, onStep }: PrepareOptions): Promise<void> {
+export async function prepare({ pipeline, analyticsUrl, kafka, elasticsearch, onStep, signal = new AbortController().signal }: PrepareOptions): Promise<void> {
   assertSound(pipeline)
-  const files = await migrate(analyticsUrl)
-  onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)
-  for (const line of await topics(kafka, pipeline)) onStep(`topics: ${line}`)
+  const outcomes = await Promise.allSettled([
+    migrate(analyticsUrl).then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
+    topics(kafka, pipeline).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
+    elasticsearch === undefined
+      ? undefined
+      : prepareIndices(elasticsearchClient(elasticsearch), pipeline, ({ message }) => onStep(`elasticsearch: ${message}`), { signal }),
+  ])
+  const faults = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+  if (faults.length === 1) throw faults[0]
+  if (faults.length > 1) {
+    const texts = faults.map((fault) => `  - ${fault instanceof Error ? fault.message : String(fault)}`)
+    throw new AfluenteError('unavailable', 'prepare', `${faults.length} parts could not be prepared:\n${texts.join('\n')}`, { cause: faults[0] })
+  }
 }
 
-async function topics({ brokers, ssl, ca, sasl }: KafkaSettings, pipeline: AnyPipeline): Promise<readonly string[]> {
-  const kafka = new Kafka({ clientId: 'afluente-prepare', brokers: [...brokers], ssl: ca === undefined ? ssl : { ca }, ...(sasl === undefined ? {} : { sasl }), logLevel: logLevel.NOTHING })
-  const admin = kafka.admin()
+async function topics(settings: KafkaSettings, pipeline: AnyPipeline): Promise<readonly string[]> {
+  const admin = new Kafka(kafkaConfig(settings)).admin()
   try {
     await admin.connect()
     const lines = await prepareTopics(admin, pipeline)
     return lines.length === 0 ? ['up to date'] : lines
   } catch (error) {
-    throw new AfluenteError('unavailable', 'kafka', `Topics could not be prepared at ${brokers.join(', ')}: ${error instanceof Error ? error.message : 'unknown reason'}. Check KAFKA_BROKERS, and that the brokers run.`, { cause: error })
+    const reason = error instanceof Error ? error.message : 'unknown reason'
+    throw new AfluenteError(
+      'unavailable',
+      'kafka',
+      `Topics could not be prepared at ${settings.brokers.join(', ')}: ${reason}. Check KAFKA_BROKERS, and that the brokers run.`,
+      {
+        cause: error,
+      },
+    )
   } finally {
     await admin.disconnect().catch(() => undefined)
+  }
+}
+
+function kafkaConfig({ brokers, ssl, ca, sasl }: KafkaSettings): KafkaConfig {
+  const base = { clientId: 'afluente-prepare', brokers: [...brokers], ssl: ca === undefined ? ssl : { ca }, logLevel: logLevel.NOTHING, retry: { retries: 5 } }
+  if (sasl === undefined) return base
+  const { username, password } = sasl
+  switch (sasl.mechanism) {
+    case 'plain':
+      return { ...base, sasl: { mechanism: 'plain', username, password } }
+    case 'scram-sha-256':
+      return { ...base, sasl: { mechanism: 'scram-sha-256', username, password } }
+    case 'scram-sha-512':
+      return { ...base, sasl: { mechanism: 'scram-sha-512', username, password } }
   }
 }

@@ -2,7 +2,7 @@
  * Makes the topics of a definition, and brings those that are there up to it. Promises: running it again changes nothing;
  * nothing is ever deleted, and settings the definition doesn't speak of stay as they are. Every change is said in plain words.
  */
-import { type Admin, ConfigResourceTypes } from 'kafkajs'
+import { type Admin, ConfigResourceTypes, ConfigSource } from 'kafkajs'
 import { type AnyPipeline, deadLetterTopicOf, topicOf } from '../../engine/define.ts'
 import { milliseconds } from '../../engine/duration.ts'
 
@@ -11,9 +11,6 @@ export const EVENTS_TOPIC = 'afluente.eventos'
 
 /** A dead letter is its record with the reason in headers, and must fit where the record itself just fitted. */
 const REASON_BYTES = 256 * 1024
-
-/** Kafka's mark for a setting made for this topic; others come from the broker. */
-const SET_FOR_TOPIC = 1
 
 export interface WantedTopic {
   readonly topic: string
@@ -32,7 +29,10 @@ export function wantedTopics({ tables, topics }: AnyPipeline): readonly WantedTo
       'cleanup.policy': 'delete',
     },
   })
-  return [...tables.map(topicOf), EVENTS_TOPIC].flatMap((topic) => [wanted(topic, topics.maxMessageBytes), wanted(deadLetterTopicOf(topic), topics.maxMessageBytes + REASON_BYTES)])
+  return [...tables.map(topicOf), EVENTS_TOPIC].flatMap((topic) => [
+    wanted(topic, topics.maxMessageBytes),
+    wanted(deadLetterTopicOf(topic), topics.maxMessageBytes + REASON_BYTES),
+  ])
 }
 
 /** Resolves with one line for each thing that was done or that a person should know; none when all was as wanted. `admin` is connected. */
@@ -44,7 +44,11 @@ export async function prepareTopics(admin: Admin, pipeline: AnyPipeline): Promis
   if (missing.length > 0) {
     await admin.createTopics({
       waitForLeaders: true,
-      topics: missing.map(({ topic, partitions, config }) => ({ topic, numPartitions: partitions, configEntries: Object.entries(config).map(([name, value]) => ({ name, value })) })),
+      topics: missing.map(({ topic, partitions, config }) => ({
+        topic,
+        numPartitions: partitions,
+        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+      })),
     })
   }
   return [
@@ -73,19 +77,26 @@ async function preparePartitions(admin: Admin, present: readonly WantedTopic[]):
 
 async function prepareConfigs(admin: Admin, present: readonly WantedTopic[]): Promise<string[]> {
   if (present.length === 0) return []
-  const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: present.map(({ topic }) => ({ type: ConfigResourceTypes.TOPIC, name: topic })) })
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: present.map(({ topic }) => ({ type: ConfigResourceTypes.TOPIC, name: topic })),
+  })
   const changes = present.flatMap(({ topic, config }) => {
     const entries = resources.find((resource) => resource.resourceName === topic)?.configEntries ?? []
     const now = new Map(entries.map((entry) => [entry.configName, entry.configValue]))
     const differing = Object.entries(config).filter(([name, value]) => now.get(name) !== value)
     // Altering replaces all of a topic's own settings: those that others made must be sent along.
-    const own = entries.filter((entry) => Number(entry.configSource) === SET_FOR_TOPIC).map((entry) => [entry.configName, entry.configValue] as const)
+    const own = entries.filter((entry) => entry.configSource === ConfigSource.TOPIC_CONFIG).map((entry) => [entry.configName, entry.configValue] as const)
     return differing.length === 0 ? [] : [{ topic, differing, now, all: { ...Object.fromEntries(own), ...config } }]
   })
   if (changes.length > 0) {
     await admin.alterConfigs({
       validateOnly: false,
-      resources: changes.map(({ topic, all }) => ({ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: Object.entries(all).map(([name, value]) => ({ name, value })) })),
+      resources: changes.map(({ topic, all }) => ({
+        type: ConfigResourceTypes.TOPIC,
+        name: topic,
+        configEntries: Object.entries(all).map(([name, value]) => ({ name, value })),
+      })),
     })
   }
   return changes.flatMap(({ topic, differing, now }) => differing.map(([name, value]) => `${topic}: ${name} ${now.get(name) ?? 'unset'} → ${value}`))
