@@ -3,7 +3,7 @@
  * binary mode), and as value `{ "op", "before", "after" }` built around the images' own text.
  */
 import { type Change, eventIdOf, type Op } from './change.ts'
-import { membersOf } from './json-text.ts'
+import { endOfNested, membersOf } from './json-text.ts'
 
 export interface OutboundMessage {
   readonly topic: string
@@ -59,6 +59,9 @@ const TYPE: Readonly<Record<Op, string>> = {
 
 /** What a message costs on top of its key and value: header names, lengths and record framing, rounded up. */
 const FRAMING_BYTES = 512
+
+/** The last moment a date can hold; a stranger's record may claim a later one. */
+const LATEST_MS = 8.64e15
 
 export interface EncodeContext {
   /** The Supabase project's reference, for `ce_source`. */
@@ -123,6 +126,7 @@ export function decode(record: LogRecord): Decoded {
   if (!isOp(body.op) || (body.op === 'delete' ? body.after !== null : body.after === null)) {
     return malformed(record, 'not-a-change', `The value must be {"op","before","after"} with op insert, update, delete or read, and "after" an object unless it is a delete.`)
   }
+  const publishedAtMs = Math.abs(record.timestampMs) <= LATEST_MS ? record.timestampMs : 0
   return {
     ok: true,
     event: {
@@ -134,9 +138,9 @@ export function decode(record: LogRecord): Decoded {
       op: body.op,
       before: body.before,
       after: body.after,
-      occurredAt: header(record, 'ce_time') ?? new Date(record.timestampMs).toISOString(),
+      occurredAt: header(record, 'ce_time') ?? new Date(publishedAtMs).toISOString(),
       claimedAt: header(record, 'ce_claimedat') ?? null,
-      publishedAtMs: record.timestampMs,
+      publishedAtMs,
       traceparent: header(record, 'traceparent') ?? null,
       record,
     },
@@ -158,13 +162,19 @@ interface Body {
   readonly after: string | null
 }
 
-/** The fast path cuts at the places where `encode` puts things; anything else is scanned. */
+/** The fast path cuts at the places where `encode` puts things, and makes sure that the image ends there; anything else is scanned. */
 function bodyOf(value: string): Body | null {
   if (value.startsWith('{"op":"')) {
     const op = value.slice(7, value.indexOf('"', 7))
     const begin = `{"op":"${op}","before":`
-    if (op === 'delete' && value.startsWith(`${begin}{`) && value.endsWith('},"after":null}')) return { op, before: value.slice(begin.length, -14), after: null }
-    if (op !== 'delete' && value.startsWith(`${begin}null,"after":{`) && value.endsWith('}}')) return { op, before: null, after: value.slice(begin.length + 13, -1) }
+    const before = begin.length
+    if (op === 'delete' && value.startsWith(`${begin}{`) && value.endsWith(',"after":null}') && endOfNested(value, before) === value.length - 14) {
+      return { op, before: value.slice(before, -14), after: null }
+    }
+    const after = before + 13
+    if (op !== 'delete' && value.startsWith(`${begin}null,"after":{`) && value.endsWith('}') && endOfNested(value, after) === value.length - 1) {
+      return { op, before: null, after: value.slice(after, -1) }
+    }
   }
   const members = membersOf(value)
   if (members === null) return null

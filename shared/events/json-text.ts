@@ -5,8 +5,8 @@
 
 const SPACE = /[ \t\n\r]*/y
 const SCALAR = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
-/** The next place where depth may change or a string begins. */
-const STRUCTURE = /["{}[\]]/g
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 
 /** The members of a JSON object as texts, in order, the last one winning where a name stands twice. Null when the text is not one object. */
 export function membersOf(text: string): ReadonlyMap<string, string> | null {
@@ -38,24 +38,26 @@ export function onOneLine(json: string): string {
   return json.includes('\n') || json.includes('\r') ? json.replace(/[\n\r]/g, ' ') : json
 }
 
-/** The index after the value that begins at `at`, or -1. Brackets are counted, not matched by kind: the sink's parser is the judge of that. */
+/** The index after the value that begins at `at`, or -1. */
 function endOfValue(text: string, at: number): number {
   const first = text[at]
   if (first === '"') return endOfString(text, at)
-  if (first !== '{' && first !== '[') {
-    SCALAR.lastIndex = at
-    return SCALAR.test(text) ? SCALAR.lastIndex : -1
-  }
+  if (first === '{' || first === '[') return endOfNested(text, at)
+  SCALAR.lastIndex = at
+  return SCALAR.test(text) ? SCALAR.lastIndex : -1
+}
+
+/** The index after the object or array that begins at `at`, or -1. Brackets are counted, not matched by kind: the sink's parser is the judge of that. */
+export function endOfNested(text: string, at: number): number {
   let depth = 0
-  STRUCTURE.lastIndex = at
-  for (let found = STRUCTURE.exec(text); found !== null; found = STRUCTURE.exec(text)) {
-    const mark = found[0]
-    if (mark === '"') {
-      const end = endOfString(text, found.index)
+  for (let here = at; here < text.length; here += 1) {
+    const unit = text.charCodeAt(here)
+    if (unit === QUOTE) {
+      const end = endOfString(text, here)
       if (end < 0) return -1
-      STRUCTURE.lastIndex = end
-    } else if (mark === '{' || mark === '[') depth += 1
-    else if (--depth === 0) return found.index + 1
+      here = end - 1
+    } else if (unit === 0x7b || unit === 0x5b) depth += 1
+    else if ((unit === 0x7d || unit === 0x5d) && --depth === 0) return here + 1
   }
   return -1
 }
@@ -63,7 +65,7 @@ function endOfValue(text: string, at: number): number {
 function endOfString(text: string, at: number): number {
   for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0
-    while (text[quote - 1 - backslashes] === '\\') backslashes += 1
+    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes += 1
     if (backslashes % 2 === 0) return quote + 1
   }
   return -1
