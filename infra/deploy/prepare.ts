@@ -66,12 +66,9 @@ function kafkaConfig({ brokers, ssl, ca, sasl }: KafkaSettings): KafkaConfig {
   const base = { clientId: 'afluente-prepare', brokers: [...brokers], ssl: ca === undefined ? ssl : { ca }, logLevel: logLevel.NOTHING, retry: { retries: 5 } }
   if (sasl === undefined) return base
   const { username, password } = sasl
-  switch (sasl.mechanism) {
-    case 'plain':
-      return { ...base, sasl: { mechanism: 'plain', username, password } }
-    case 'scram-sha-256':
-      return { ...base, sasl: { mechanism: 'scram-sha-256', username, password } }
-    case 'scram-sha-512':
-      return { ...base, sasl: { mechanism: 'scram-sha-512', username, password } }
-  }
+  const { mechanism } = sasl
+  // One branch a mechanism: kafkajs has a type for each.
+  if (mechanism === 'plain') return { ...base, sasl: { mechanism, username, password } }
+  if (mechanism === 'scram-sha-256') return { ...base, sasl: { mechanism, username, password } }
+  return { ...base, sasl: { mechanism, username, password } }
 }
