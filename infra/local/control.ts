@@ -39,7 +39,8 @@ async function answer(request: IncomingMessage, deps: ControlDeps): Promise<Answ
   if (!allowed(request.headers.authorization, deps.token)) return [401, { error: 'the token of stack.json is wanted: Authorization: Bearer <control.token>' }]
   const path = new URL(request.url ?? '/', 'http://local').pathname
   const route = `${request.method ?? 'GET'} ${path}`
-  if (route === 'GET /status') return [200, { parts: Object.fromEntries([...deps.parts].map(([name, part]) => [name, { state: part.state, pid: part.pid ?? null }])) }]
+  if (route === 'GET /status')
+    return [200, { parts: Object.fromEntries([...deps.parts].map(([name, part]) => [name, { state: part.state, pid: part.pid ?? null }])) }]
   if (route === 'POST /stop') {
     setImmediate(deps.stop)
     return [202, { stopping: true }]
@@ -51,7 +52,8 @@ async function answer(request: IncomingMessage, deps: ControlDeps): Promise<Answ
   const [, name, verb] = /^POST \/parts\/([a-z]+)\/([a-z]+)$/.exec(route) ?? []
   const part = name === undefined ? undefined : deps.parts.get(name)
   const work = part === undefined || verb === undefined ? undefined : verbs[verb]
-  if (part === undefined || work === undefined) return [404, { error: `no such route; parts: ${[...deps.parts.keys()].join(', ')}; verbs: ${Object.keys(verbs).join(', ')}` }]
+  if (part === undefined || work === undefined)
+    return [404, { error: `no such route; parts: ${[...deps.parts.keys()].join(', ')}; verbs: ${Object.keys(verbs).join(', ')}` }]
   await work(part)
   return [200, { name: part.name, state: part.state, pid: part.pid ?? null }]
 }

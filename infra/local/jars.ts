@@ -24,6 +24,8 @@ export interface JarsDeps {
   readonly env: NodeJS.ProcessEnv
   readonly report: Report
   readonly now: () => number
+  /** Ends a download under way. */
+  readonly signal: AbortSignal
   /** Puts the jars into `folder`. Maven in earnest; tests put their own. */
   readonly fetch?: (pom: string, folder: string) => Promise<void>
 }
@@ -42,11 +44,16 @@ export async function ensureJars(jars: Jars, deps: JarsDeps): Promise<string> {
     if (existsSync(folder)) return
     const work = mkdtempSync(join(deps.cache, `.${jars.name}-`))
     const started = deps.now()
-    const show = (): void => deps.report({ key: jars.name, state: 'running', text: `${jars.name} ${jars.version}: first download, ${megabytes(work)}, ${seconds(deps.now() - started)}` })
+    const show = (): void =>
+      deps.report({
+        key: jars.name,
+        state: 'running',
+        text: `${jars.name} ${jars.version}: first download, ${megabytes(work)}, ${seconds(deps.now() - started)}`,
+      })
     const ticker = setInterval(show, 500)
     try {
       show()
-      await (deps.fetch ?? ((pom, to) => maven(pom, to, deps.env)))(jars.pom, work)
+      await (deps.fetch ?? ((pom, to) => maven(pom, to, deps)))(jars.pom, work)
       await jars.finish?.(work)
       settle(work, folder)
       deps.report({ key: jars.name, state: 'note', text: `${jars.name} ${jars.version} downloaded: ${megabytes(folder)} in ${seconds(deps.now() - started)}` })
@@ -67,9 +74,9 @@ function settle(work: string, folder: string): void {
   }
 }
 
-async function maven(pom: string, folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+async function maven(pom: string, folder: string, { env, signal }: JarsDeps): Promise<void> {
   try {
-    await run('mvn', ['-q', '-B', '-f', pom, 'package', `-Djars.dir=${folder}`], { env, maxBuffer: 16 * 1024 * 1024 })
+    await run('mvn', ['-q', '-B', '-f', pom, 'package', `-Djars.dir=${folder}`], { env, signal, maxBuffer: 16 * 1024 * 1024 })
   } catch (error) {
     throw mavenFault(error, pom)
   }
@@ -77,11 +84,22 @@ async function maven(pom: string, folder: string, env: NodeJS.ProcessEnv): Promi
 
 function mavenFault(error: unknown, pom: string): Fault {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-    return new Fault('Maven (mvn) is not installed, and the jars of the servers are not downloaded yet', 'Install it (Debian: apt install maven; macOS: brew install maven), or use compose.yaml and put the URLs into .env')
+    return new Fault(
+      'Maven (mvn) is not installed, and the jars of the servers are not downloaded yet',
+      'Install it (Debian: apt install maven; macOS: brew install maven), or use compose.yaml and put the URLs into .env',
+    )
   }
   const output = error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
   const reason = output.split('\n').find((line) => line.includes('[ERROR]')) ?? 'it gave no reason'
-  return new Fault(`Maven could not download what ${pom} lists: ${reason.replaceAll(/\u001B\[[0-9;]*m/g, '').replace('[ERROR]', '').trim().slice(0, 300)}`, 'Check the network and any proxy in ~/.m2/settings.xml, then start again', { cause: error })
+  return new Fault(
+    `Maven could not download what ${pom} lists: ${reason
+      .replaceAll(/\u001B\[[0-9;]*m/g, '')
+      .replace('[ERROR]', '')
+      .trim()
+      .slice(0, 300)}`,
+    'Check the network and any proxy in ~/.m2/settings.xml, then start again',
+    { cause: error },
+  )
 }
 
 function fingerprint(jars: Jars): string {

@@ -39,7 +39,9 @@ export function javaMajor(text: string): number {
  */
 export async function compile(java: string, source: string, jars: readonly string[], to: string, env: NodeJS.ProcessEnv): Promise<void> {
   try {
-    await run(java, ['-m', 'jdk.compiler/com.sun.tools.javac.Main', '--release', '17', '-proc:none', '-nowarn', '-cp', jars.join(':'), '-d', to, source], { env })
+    await run(java, ['-m', 'jdk.compiler/com.sun.tools.javac.Main', '--release', '17', '-proc:none', '-nowarn', '-cp', jars.join(':'), '-d', to, source], {
+      env,
+    })
   } catch (error) {
     if (error instanceof Error && /jdk\.compiler/.test(error.message)) throw new Fault('This Java has no compiler (it is a JRE)', install, { cause: error })
     throw error

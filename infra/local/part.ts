@@ -31,7 +31,7 @@ export interface Command {
 
 export type PartState = 'stopped' | 'starting' | 'running' | 'stopping' | 'dead'
 
-/** A supervised process. Its calls queue up behind each other, so a stop during a start stops what was started. */
+/** A supervised process. Starts and stops queue up; a stop ends a start that is under way. */
 export interface Part {
   readonly name: string
   readonly pid: number | undefined
@@ -57,6 +57,7 @@ export function createPart(recipe: Recipe, deps: PartDeps): Part {
   let child: ChildProcess | undefined
   let state: PartState = 'stopped'
   let queue: Promise<unknown> = Promise.resolve()
+  let stopWanted = false
 
   const become = (next: PartState): void => {
     state = next
@@ -85,7 +86,8 @@ export function createPart(recipe: Recipe, deps: PartDeps): Part {
         become(state === 'stopping' ? 'stopped' : 'dead')
       })
       become('starting')
-      const ready = await until(async () => child === undefined || (await recipe.ready()), recipe.readyWithinMs)
+      const ready = await until(async () => child === undefined || stopWanted || (await recipe.ready()), recipe.readyWithinMs)
+      if (stopWanted) throw new Fault(`${recipe.name} was stopped while it started`, 'Start it again')
       if (child === undefined || !ready) throw failure(startOfLog, ready)
       become('running')
     } catch (error) {
@@ -128,8 +130,11 @@ export function createPart(recipe: Recipe, deps: PartDeps): Part {
       return state
     },
     start: () => inTurn(start),
-    stop: () => inTurn(stop),
-    kill: () => inTurn(kill),
+    stop: () => {
+      stopWanted = true
+      return inTurn(stop).finally(() => (stopWanted = false))
+    },
+    kill,
   }
   return part
 }

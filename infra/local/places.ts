@@ -13,6 +13,8 @@ export interface Places {
   readonly supabase: string
   readonly edge: string
   readonly worker: string
+  /** Takes `POST /scheduled`. */
+  readonly workerControl: string
 }
 
 export function placesOf(ports: Ports, secrets: Secrets, settings: StackSettings): Places {
@@ -27,6 +29,7 @@ export function placesOf(ports: Ports, secrets: Secrets, settings: StackSettings
     supabase: `http://127.0.0.1:${ports.supabase}`,
     edge: `http://127.0.0.1:${ports.edge}`,
     worker: `http://127.0.0.1:${ports.worker}`,
+    workerControl: `http://127.0.0.1:${ports.workerControl}`,
   }
 }
 

@@ -11,12 +11,13 @@ export const defaultPorts = {
   kafkaController: 29093,
   elasticsearch: 9200,
   worker: 8787,
+  workerControl: 8788,
 } as const
 
 export type PortName = keyof typeof defaultPorts
 export type Ports = Readonly<Record<PortName, number>>
 
-export const portNames: readonly PortName[] = ['supabase', 'postgres', 'edge', 'kafka', 'kafkaController', 'elasticsearch', 'worker']
+export const portNames: readonly PortName[] = ['supabase', 'postgres', 'edge', 'kafka', 'kafkaController', 'elasticsearch', 'worker', 'workerControl']
 
 /** `free`: any free ones; else the defaults with the given ones in place. */
 export type PortChoice = 'free' | Partial<Ports>

@@ -1,1 +1,103 @@
-export async function prepareDatabases(_c: unknown): Promise<void> {}
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { kafkaSettings } from '../../shared/config.ts'
+import { pipeline } from '../../shared/pipeline.ts'
+import { applySourceMigrations } from '../deploy/migrate.ts'
+import { prepare } from '../deploy/prepare.ts'
+import { Fault } from './fault.ts'
+import { repository } from './home.ts'
+import type { Places } from './places.ts'
+import type { Report } from './progress.ts'
+import type { Secrets } from './secrets.ts'
+
+export interface PrepareDeps {
+  readonly places: Places
+  readonly secrets: Secrets
+  readonly report: Report
+  /** Settings of somebody's own Kafka: KAFKA_SSL and the like. */
+  readonly passOn: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/**
+ * Makes the source database what a Supabase project is: the cloud's own objects where they are missing, the migrations,
+ * the address and secret of the doorbell. Applying it again changes nothing.
+ * @throws Fault when the database is on another machine: a project in the cloud gets its migrations by a deploy, not by `npm start`.
+ */
+export async function prepareSource({ places, secrets }: PrepareDeps): Promise<void> {
+  assertHere(places.source)
+  await withClient(places.source, async (client) => {
+    const cloud = await client.query("select 1 from pg_extension where extname = 'supabase_vault'")
+    if (cloud.rowCount === 0) await client.query(await readFile(join(repository, 'infra/local/postgres/cloud.sql'), 'utf8'))
+  })
+  await applySourceMigrations(asOwner(places.source))
+  await withClient(places.source, async (client) => {
+    await keepSecret(client, 'afluente_capture_url', `${places.supabase}/functions/v1/capture`)
+    await keepSecret(client, 'afluente_webhook_secret', secrets.webhookSecret)
+  })
+}
+
+/** The analytics database, the topics and the index templates, from the definition. */
+export async function prepareSinks({ places, report, passOn, signal }: PrepareDeps): Promise<void> {
+  await prepare({
+    pipeline,
+    analyticsUrl: places.analytics,
+    kafka: kafkaSettings({ KAFKA_BROKERS: places.brokers.join(','), ...passOn }),
+    elasticsearch: { url: places.elasticsearch, apiKey: passOn['ELASTICSEARCH_API_KEY'] },
+    signal,
+    onStep: (text: string) => report({ key: 'sinks', state: 'running', text }),
+  })
+}
+
+/** Applies supabase/seed.sql, once per database and text; recorded where the Supabase CLI records it. Answers whether it did. */
+export async function seedOnce(url: string): Promise<boolean> {
+  const text = await readFile(join(repository, 'supabase/seed.sql'), 'utf8')
+  const hash = createHash('sha256').update(text).digest('hex')
+  return withClient(url, async (client) => {
+    await client.query('create schema if not exists supabase_migrations')
+    await client.query('create table if not exists supabase_migrations.seed_files (path text primary key, hash text not null)')
+    await client.query('begin')
+    const taken = await client.query("insert into supabase_migrations.seed_files values ('supabase/seed.sql', $1) on conflict do nothing", [hash])
+    if (taken.rowCount !== 0) await client.query(text)
+    await client.query('commit')
+    return taken.rowCount !== 0
+  })
+}
+
+function assertHere(url: string): void {
+  const host = new URL(url).hostname
+  if (['127.0.0.1', 'localhost', '[::1]', '::1'].includes(host)) return
+  throw new Fault(
+    `SOURCE_DATABASE_URL points at ${host}, and npm start changes databases on this machine only`,
+    'Take it out of .env (the stack then brings its own), or point it at a Postgres on 127.0.0.1',
+  )
+}
+
+/** Migrations run with the rights that a project's owner has in the cloud, so that what needs more fails here first. */
+function asOwner(url: string): string {
+  const owner = new URL(url)
+  owner.username = 'project_owner'
+  owner.password = 'project_owner'
+  return owner.href
+}
+
+async function keepSecret(client: pg.Client, name: string, value: string): Promise<void> {
+  const { rows } = await client.query<{ id: string; decrypted_secret: string }>('select id, decrypted_secret from vault.decrypted_secrets where name = $1', [
+    name,
+  ])
+  const [kept] = rows
+  if (kept === undefined) await client.query('select vault.create_secret($1, $2)', [value, name])
+  else if (kept.decrypted_secret !== value) await client.query('select vault.update_secret($1, $2)', [kept.id, value])
+}
+
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}

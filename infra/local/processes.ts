@@ -25,9 +25,7 @@ export function rememberProcesses(home: Home, parts: readonly Part[]): void {
 /** Parts of the last supervisor that still run: the same pid started at the same moment. */
 export function findOrphans(home: Home): Orphan[] {
   const kept = entries.safeParse(readJson(home.processesFile)).data ?? []
-  return kept
-    .filter((entry) => identify(entry.pid) === entry.identity)
-    .map((entry) => ({ name: entry.name, pid: entry.pid, command: commandLine(entry.pid) }))
+  return kept.filter((entry) => identify(entry.pid) === entry.identity).map((entry) => ({ name: entry.name, pid: entry.pid, command: commandLine(entry.pid) }))
 }
 
 /** Stops them politely, last started first, then by force. */

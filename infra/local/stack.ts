@@ -7,15 +7,16 @@ import { assertDiskSpace } from './machine.ts'
 import { createPart, type Part } from './part.ts'
 import { placesOf, type Places } from './places.ts'
 import { choosePorts, type PortChoice } from './ports.ts'
-import { prepareDatabases } from './prepare-databases.ts'
+import { prepareSinks, prepareSource, seedOnce } from './prepare-databases.ts'
 import { findOrphans, rememberProcesses, stopOrphans } from './processes.ts'
 import { signalGroup } from './process-identity.ts'
 import { seconds, type Progress, type Report } from './progress.ts'
 import { stackRecipes } from './recipes.ts'
 import { ensureSecrets, type Secrets } from './secrets.ts'
-import { partNames, stackSettings, type PartName } from './settings.ts'
+import { baseEnvironment, partNames, stackSettings, type PartName } from './settings.ts'
 import type { StackInfo } from './stack-info.ts'
 import { createRestarts } from './supervise.ts'
+import { bundleWorker } from './worker/bundle.ts'
 
 export interface StackOptions {
   /** Where the stack keeps data, logs, stack.json; `.afluente` in the repository when not given. */
@@ -32,6 +33,8 @@ export interface StackOptions {
   readonly log?: (line: string) => void
   /** Every step, running ones too. */
   readonly report?: Report
+  /** Ends a start under way: what was started is stopped, and the start rejects. */
+  readonly signal?: AbortSignal
 }
 
 export interface Stack {
@@ -65,6 +68,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const settings = stackSettings(env)
   const home = homeAt(options.home ?? settings.home)
   const report = reporter(options)
+  const signal = options.signal ?? new AbortController().signal
   makeHome(home)
   const holder = tryLock(home.lockFile)
   if (holder !== undefined) throw new AlreadyRunning(holder.pid, home)
@@ -74,9 +78,21 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const ports = await choosePorts(options.ports ?? settings.ports)
     const secrets = ensureSecrets(home.secretsFile)
     const places = placesOf(ports, secrets, settings)
-    const recipes = stackRecipes({ home, ports, places, secrets, settings, env, report })
+    const recipes = stackRecipes({ home, ports, places, secrets, settings, env, report, signal })
     const wanted = partNames.filter((name) => options.only?.includes(name) ?? true)
-    const context = { home, report, places, secrets, wanted, recipes, supervise: settings.supervise, external: settings.external, demo: options.demo ?? false }
+    const context = {
+      home,
+      report,
+      places,
+      secrets,
+      wanted,
+      recipes,
+      supervise: settings.supervise,
+      demo: options.demo ?? false,
+      env: baseEnvironment(env),
+      passOn: settings.passOn,
+      signal,
+    }
     return await bringUp(context)
   } catch (error) {
     unlock(home.lockFile)
@@ -92,8 +108,10 @@ interface Context {
   readonly wanted: readonly PartName[]
   readonly recipes: ReturnType<typeof stackRecipes>
   readonly supervise: boolean
-  readonly external: ReturnType<typeof stackSettings>['external']
   readonly demo: boolean
+  readonly passOn: Readonly<Record<string, string>>
+  readonly env: NodeJS.ProcessEnv
+  readonly signal: AbortSignal
 }
 
 async function bringUp(context: Context): Promise<Stack> {
@@ -101,7 +119,11 @@ async function bringUp(context: Context): Promise<Stack> {
   const parts = new Map<string, Part>()
   let info: StackInfo | undefined
   let stopping: Promise<void> | undefined
-  const restart = createRestarts({ note: (text) => report({ key: 'supervisor', state: 'note', text }), wait: (ms, then) => setTimeout(then, ms).unref(), now: () => performance.now() })
+  const restart = createRestarts({
+    note: (text) => report({ key: 'supervisor', state: 'note', text }),
+    wait: (ms, then) => setTimeout(then, ms).unref(),
+    now: () => performance.now(),
+  })
   const onChange = (part: Part): void => {
     rememberProcesses(home, [...parts.values()])
     if (info === undefined || stopping !== undefined) return
@@ -130,15 +152,28 @@ async function bringUp(context: Context): Promise<Stack> {
     hasStopped()
   }
   const cron = async (): Promise<void> => {
-    const response = await fetch(`${places.worker}/_scheduled`, { method: 'POST', headers: { authorization: `Bearer ${context.secrets.apiToken}` } })
+    const response = await fetch(`${places.workerControl}/scheduled`, { method: 'POST', headers: { authorization: `Bearer ${context.secrets.apiToken}` } })
     if (!response.ok) throw new Error(`the Worker's scheduled handler answered ${response.status}: ${(await response.text()).slice(0, 300)}`)
   }
+  const onAbort = (): void => void stop()
+  context.signal.addEventListener('abort', onAbort)
   let control: Awaited<ReturnType<typeof startControl>> | undefined
   try {
     const names = (group: readonly PartName[]): Part[] => group.flatMap((name) => parts.get(name) ?? [])
-    await allOrNothing(names(['postgres', 'kafka', 'elasticsearch']).map((part) => startPart(part, report)))
-    if (wanted.includes('supabase')) await prepareDatabases(context)
+    const prepared = wanted.includes('supabase')
+    // The source's migrations need Postgres alone, so they run while Kafka and Elasticsearch still start.
+    const withSource = async (part: Part): Promise<void> => {
+      await startPart(part, report)
+      if (prepared && part.name === 'postgres') await prepareSource(context)
+    }
+    if (prepared && !parts.has('postgres')) await prepareSource(context)
+    const bundle = wanted.includes('worker') ? [bundleWorker({ env: context.env }).then(() => undefined)] : []
+    await allOrNothing([...names(['postgres', 'kafka', 'elasticsearch']).map(withSource), ...bundle])
+    if (prepared) await prepareSinks(context)
     await allOrNothing(names(['supabase', 'edge', 'worker']).map((part) => startPart(part, report)))
+    if (prepared && context.demo && (await seedOnce(places.source))) report({ key: 'seed', state: 'done', text: 'source seeded (supabase/seed.sql)' })
+    context.signal.throwIfAborted()
+    context.signal.removeEventListener('abort', onAbort)
     const token = randomBytes(24).toString('base64url')
     control = await startControl({ token, parts, stop: () => void stop(), cron })
     info = stackInfo(context, parts, { url: control.url, token, pid: process.pid })
@@ -210,6 +245,19 @@ function reporter(options: StackOptions): Report {
 
 /** Programs and folders only: a test's stack must not take servers from the shell it was started in. */
 function ownEnvironment(): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'JAVA_HOME', 'LANG', 'TMPDIR', 'XDG_CACHE_HOME', 'AFLUENTE_CACHE', 'DENO_DIR', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'MAVEN_OPTS']
+  const names = [
+    'PATH',
+    'HOME',
+    'JAVA_HOME',
+    'LANG',
+    'TMPDIR',
+    'XDG_CACHE_HOME',
+    'AFLUENTE_CACHE',
+    'DENO_DIR',
+    'HTTP_PROXY',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+    'MAVEN_OPTS',
+  ]
   return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
 }

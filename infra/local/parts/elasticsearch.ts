@@ -33,7 +33,12 @@ export function elasticsearchRecipe(options: ElasticsearchOptions): Recipe {
       const java = await findJava(options.env)
       const home = await elasticsearchJars(java, options)
       const properties = [`-Des.home=${home}`, `-Des.state=${options.data}`, `-Des.port=${options.port}`]
-      return { file: java, args: ['-Xms256m', '-Xmx512m', '-XX:+ExitOnOutOfMemoryError', ...properties, '-cp', classPath(home), 'LocalNode'], env: options.env, cwd: options.data }
+      return {
+        file: java,
+        args: ['-Xms256m', '-Xmx512m', '-XX:+ExitOnOutOfMemoryError', ...properties, '-cp', classPath(home), 'LocalNode'],
+        env: options.env,
+        cwd: options.data,
+      }
     },
     ready: async () => {
       const root = await fetch(url, { signal: AbortSignal.timeout(2_000) })
@@ -62,7 +67,13 @@ function elasticsearchJars(java: string, options: ElasticsearchOptions): Promise
   const finish = async (folder: string): Promise<void> => {
     const lib = join(folder, 'lib')
     const jars = readdirSync(lib).filter((name) => name.endsWith('.jar'))
-    await compile(java, launcher, jars.map((name) => join(lib, name)), join(folder, 'classes'), options.env)
+    await compile(
+      java,
+      launcher,
+      jars.map((name) => join(lib, name)),
+      join(folder, 'classes'),
+      options.env,
+    )
     await run(java, [`-Des.home=${folder}`, '-cp', classPath(folder), 'LocalNode', 'prepare'], { env: options.env })
   }
   return ensureJars({ name: 'elasticsearch', version: elasticsearchVersion, pom: join(sources, 'pom.xml'), sources: [launcher], finish }, options.jars)

@@ -12,6 +12,8 @@ export interface FunctionPartOptions {
   readonly env: NodeJS.ProcessEnv
   /** Runs before each start, such as the Worker's bundling. */
   readonly before?: () => Promise<void>
+  /** Where it answers 200 when ready; `/_health` on its port when not given. */
+  readonly health?: string
 }
 
 /** A process of ours that serves `GET /_health` on PORT and stops within 3 s of SIGTERM. */
@@ -24,7 +26,7 @@ export function functionRecipe(options: FunctionPartOptions): Recipe {
     },
     command: () => ({ file: options.file, args: options.args, env: { ...options.env, PORT: String(options.port) }, cwd: repository }),
     ready: async () => {
-      const response = await fetch(`http://127.0.0.1:${options.port}/_health`, { signal: AbortSignal.timeout(2_000) })
+      const response = await fetch(options.health ?? `http://127.0.0.1:${options.port}/_health`, { signal: AbortSignal.timeout(2_000) })
       await response.arrayBuffer()
       return response.ok
     },

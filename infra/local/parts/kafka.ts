@@ -46,7 +46,12 @@ export function kafkaRecipe(options: KafkaOptions): Recipe {
       const home = await kafkaJars(options.jars)
       const classPath = join(home, 'lib/*')
       if (!existsSync(join(logs, 'meta.properties'))) await format(java, classPath, properties, logs, options)
-      return { file: java, args: ['-Xms256m', '-Xmx512m', '-XX:+UseG1GC', ...jvmFlags, '-cp', classPath, 'kafka.Kafka', properties], env: options.env, cwd: options.data }
+      return {
+        file: java,
+        args: ['-Xms256m', '-Xmx512m', '-XX:+UseG1GC', ...jvmFlags, '-cp', classPath, 'kafka.Kafka', properties],
+        env: options.env,
+        cwd: options.data,
+      }
     },
     ready: () => answers(options),
     readyWithinMs: 60_000,
@@ -69,7 +74,21 @@ async function format(java: string, classPath: string, properties: string, logs:
   rmSync(logs, { recursive: true, force: true })
   // A cluster id is 16 bytes in base64url; a leading hyphen would be read as an option.
   const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`
-  const args = ['-Xmx128m', '-XX:TieredStopAtLevel=1', ...jvmFlags, '-cp', classPath, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', id, '-c', properties, ...(options.formatArgs ?? [])]
+  const args = [
+    '-Xmx128m',
+    '-XX:TieredStopAtLevel=1',
+    ...jvmFlags,
+    '-cp',
+    classPath,
+    'kafka.tools.StorageTool',
+    'format',
+    '--standalone',
+    '-t',
+    id,
+    '-c',
+    properties,
+    ...(options.formatArgs ?? []),
+  ]
   try {
     await run(java, args, { env: options.env })
   } catch (error) {
@@ -85,7 +104,7 @@ function serverProperties(options: KafkaOptions, logs: string): string {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.bootstrap.servers': `127.0.0.1:${options.controllerPort}`,
-    'listeners': `${broker},${controller}`,
+    listeners: `${broker},${controller}`,
     'advertised.listeners': `${broker},${controller}`,
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
@@ -112,7 +131,9 @@ function serverProperties(options: KafkaOptions, logs: string): string {
     'group.initial.rebalance.delay.ms': '0',
     ...options.properties,
   }
-  return `${Object.entries(all).map(([name, value]) => `${name}=${value}`).join('\n')}\n`
+  return `${Object.entries(all)
+    .map(([name, value]) => `${name}=${value}`)
+    .join('\n')}\n`
 }
 
 async function answers(options: KafkaOptions): Promise<boolean> {

