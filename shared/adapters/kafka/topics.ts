@@ -2,9 +2,13 @@
  * Makes the topics of a definition, and brings those that are there up to it. Promises: running it again changes nothing;
  * nothing is ever deleted, and settings the definition doesn't speak of stay as they are. Every change is said in plain words.
  */
-import { type Admin, ConfigResourceTypes, ConfigSource } from 'kafkajs'
+import type { Admin, ConfigResourceTypes, ConfigSource } from 'kafkajs'
 import { type AnyPipeline, deadLetterTopicOf, topicOf } from '../../engine/define.ts'
 import { milliseconds } from '../../engine/duration.ts'
+
+// kafkajs is CommonJS, and Node sees only its first few exports by name: these two enums are not among them.
+const TOPIC: ConfigResourceTypes.TOPIC = 2
+const TOPIC_CONFIG: ConfigSource.TOPIC_CONFIG = 1
 
 /** Application events. */
 export const EVENTS_TOPIC = 'afluente.eventos'
@@ -79,21 +83,21 @@ async function prepareConfigs(admin: Admin, present: readonly WantedTopic[]): Pr
   if (present.length === 0) return []
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: present.map(({ topic }) => ({ type: ConfigResourceTypes.TOPIC, name: topic })),
+    resources: present.map(({ topic }) => ({ type: TOPIC, name: topic })),
   })
   const changes = present.flatMap(({ topic, config }) => {
     const entries = resources.find((resource) => resource.resourceName === topic)?.configEntries ?? []
     const now = new Map(entries.map((entry) => [entry.configName, entry.configValue]))
     const differing = Object.entries(config).filter(([name, value]) => now.get(name) !== value)
     // Altering replaces all of a topic's own settings: those that others made must be sent along.
-    const own = entries.filter((entry) => entry.configSource === ConfigSource.TOPIC_CONFIG).map((entry) => [entry.configName, entry.configValue] as const)
+    const own = entries.filter((entry) => entry.configSource === TOPIC_CONFIG).map((entry) => [entry.configName, entry.configValue] as const)
     return differing.length === 0 ? [] : [{ topic, differing, now, all: { ...Object.fromEntries(own), ...config } }]
   })
   if (changes.length > 0) {
     await admin.alterConfigs({
       validateOnly: false,
       resources: changes.map(({ topic, all }) => ({
-        type: ConfigResourceTypes.TOPIC,
+        type: TOPIC,
         name: topic,
         configEntries: Object.entries(all).map(([name, value]) => ({ name, value })),
       })),
