@@ -57,8 +57,10 @@ const TYPE: Readonly<Record<Op, string>> = {
   read: 'afluente.row.read',
 }
 
-/** What a message costs on top of its key and value: header names, lengths and record framing, rounded up. */
-const FRAMING_BYTES = 512
+/** What a record costs beside its key, value and headers, with a batch of its own around it: rounded up. */
+const RECORD_BYTES = 128
+/** What a header costs beside its name and value: two lengths. */
+const HEADER_BYTES = 10
 
 /** The last moment a date can hold; a stranger's record may claim a later one. */
 const LATEST_MS = 8.64e15
@@ -83,9 +85,11 @@ export function encodeKeyOnly(change: Change, context: EncodeContext, bytes: num
   return { ...bare, headers: { ...bare.headers, ce_oversized: String(bytes) } }
 }
 
-/** An upper bound of a message's size on the wire, in bytes. UTF-8 takes at most three bytes a UTF-16 unit; exact counting is left to those near the limit. */
+/** An upper bound of a message's size on the wire, in bytes: exact for the value, three bytes a UTF-16 unit for what is small anyway. */
 export function sizeOf(message: OutboundMessage): number {
-  return FRAMING_BYTES + utf8Bytes(message.value) + 2 * utf8Bytes(message.key)
+  let bytes = RECORD_BYTES + utf8Bytes(message.value) + 3 * message.key.length
+  for (const [name, value] of Object.entries(message.headers)) bytes += HEADER_BYTES + name.length + 3 * value.length
+  return bytes
 }
 
 function message(change: Change, context: EncodeContext, value: string): OutboundMessage {
@@ -96,7 +100,7 @@ function message(change: Change, context: EncodeContext, value: string): Outboun
     headers: {
       ce_specversion: '1.0',
       ce_id: eventIdOf(change.table, change.version),
-      ce_source: `/supabase/${context.ref}/${change.table.replace('.', '/')}`,
+      ce_source: sourceOf(context.ref, change.table),
       ce_type: TYPE[change.op],
       ce_time: change.occurredAt,
       ce_subject: change.key,
@@ -106,6 +110,11 @@ function message(change: Change, context: EncodeContext, value: string): Outboun
       'content-type': 'application/json; charset=utf-8',
     },
   }
+}
+
+/** A URI reference, as CloudEvents wants it: names with spaces or accents are percent-encoded. */
+function sourceOf(ref: string, table: string): string {
+  return `/supabase/${ref}/${(/[^\w.]/.test(table) ? encodeURIComponent(table) : table).replace('.', '/')}`
 }
 
 /** Reads a record back. Never throws: a record that is no event says why. Images are cut out of the value, not parsed: the sink's own parser judges them. */
@@ -193,6 +202,7 @@ function malformed(record: LogRecord, code: Malformed['code'], text: string): De
   return { ok: false, record, why: { code, message: text } }
 }
 
+/** A surrogate counts two, so that a pair makes four; one that stands alone goes out as the three bytes of U+FFFD and is not told apart. */
 function utf8Bytes(text: string): number {
   let bytes = text.length
   for (let at = 0; at < text.length; at += 1) {

@@ -29,7 +29,7 @@ describe('a change becomes an event and comes back', () => {
           event: {
             ...rest,
             id: eventIdOf(change.table, change.version),
-            source: `/supabase/local/${change.table.replace('.', '/')}`,
+            source: `/supabase/local/${encodeURIComponent(change.table).replace('.', '/')}`,
             traceparent: change.traceparent ?? context.traceparent,
             claimedAt: context.claimedAt,
             publishedAtMs: record.timestampMs,
