@@ -10,14 +10,19 @@ export type Environment = Readonly<Record<string, unknown>>
 const url = (...protocols: readonly string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
 
-const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text === 'true' || text === '1')
+const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 
 const secret = z.string().min(16, 'must have at least 16 characters')
 
 const brokers = z
   .string()
   .transform((text) => text.split(',').map((broker) => broker.trim()))
-  .refine((list) => list.every((broker) => /^[^\s:/]+:\d{1,5}$/.test(broker)), 'must be host:port, several with commas between them')
+  .refine((list) => list.every(isHostAndPort), 'must be host:port, several with commas between them')
+
+function isHostAndPort(broker: string): boolean {
+  const [, port] = /^[^\s:/]+:(\d{1,5})$/.exec(broker) ?? []
+  return Number(port) >= 1 && Number(port) <= 65_535
+}
 
 const kafkaShape = {
   KAFKA_BROKERS: brokers,

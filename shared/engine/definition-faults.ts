@@ -1,10 +1,12 @@
 /** Checks a definition before anything connects. Types catch wrong names; this catches what types can't see. */
 import { qualifiedName, type SourceTable } from '../tables/table.ts'
-import { type AnyConsumer, type AnyPipeline, topicOf } from './define.ts'
+import { type AnyConsumer, type AnyPipeline, deadLetterTopicOf, topicOf } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { AfluenteError } from './errors.ts'
 
 const KAFKA_NAME = /^[A-Za-z0-9._-]{1,249}$/
+/** What Elasticsearch takes as the name of an index and its alias. */
+const INDEX_NAME = /^[a-z0-9][^A-Z\\/*?"<>| ,#:]{0,199}$/
 const CONSUMER_NAME = /^[a-z][a-z0-9_-]{0,39}$/
 /** Silver's own columns, and the object beside a document's fields. */
 const RESERVED = new Set(['_version', '_deleted_at', '_event_id', '_synced_at', 'afluente'])
@@ -19,6 +21,8 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
     ),
     ...pipeline.tables.flatMap(tableFaults),
     ...topicFaults(pipeline),
+    ...[...topics].filter((topic) => topics.has(deadLetterTopicOf(topic))).map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
+    ...(Object.keys(pipeline.consumers).length === 0 ? ['consumers: there are none; nothing would be delivered.'] : []),
     ...Object.entries(pipeline.consumers).flatMap(([name, consumer]) => consumerFaults(name, consumer, topics, pipeline.tables)),
   ]
 }
@@ -35,7 +39,9 @@ function tableFaults(table: SourceTable): string[] {
   const name = qualifiedName(table)
   const columns = Object.keys(table.columns)
   return [
-    ...(KAFKA_NAME.test(topicOf(table)) ? [] : [`${name}: '${topicOf(table)}' can't be a Kafka topic; use letters, digits, dot, dash, underscore, at most 249.`]),
+    ...(KAFKA_NAME.test(deadLetterTopicOf(topicOf(table)))
+      ? []
+      : [`${name}: '${topicOf(table)}' can't be a Kafka topic with dead letters of its own; use letters, digits, dot, dash, underscore, at most 245.`]),
     ...(columns.length === 0 ? [`${name}: it has no columns.`] : []),
     ...(table.key.length === 0 ? [`${name}: it has no key; name the columns of its primary key.`] : []),
     ...duplicates(table.key).map((column) => `${name}: the key names ${column} twice.`),
@@ -74,6 +80,7 @@ function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceT
   const read = tables.filter((table) => consumer.reads.includes(topicOf(table)))
   const missing = read.filter((table) => indices[table.name] === undefined)
   return [
+    ...read.filter((table) => !INDEX_NAME.test(table.name)).map((table) => `${at}.sink: '${table.name}' can't be an Elasticsearch index; its name must be lower-case and begin with a letter or digit.`),
     ...missing.map((table) => `${at}.sink: it reads ${topicOf(table)} but has no index for ${table.name}.`),
     ...Object.entries(indices).flatMap(([name, index]) => {
       const table = read.find((candidate) => candidate.name === name)
@@ -89,8 +96,7 @@ function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceT
 
 function durationFaults(at: string, duration: string): string[] {
   try {
-    milliseconds(duration)
-    return []
+    return milliseconds(duration) > 0 ? [] : [`${at}: ${duration} keeps nothing.`]
   } catch (error) {
     return [`${at}: ${error instanceof Error ? error.message : 'not a duration'}`]
   }
