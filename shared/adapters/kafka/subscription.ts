@@ -35,7 +35,7 @@ const ROOM_WAIT_MS = 500
 /** How long handlers may go on after a stop before they are cut off. */
 const STOP_GRACE_MS = 5_000
 
-export function createKafkaSubscription(deps: KafkaSubscriptionDeps): Subscription {
+export function kafkaSubscription(deps: KafkaSubscriptionDeps): Subscription {
   return {
     run: async (handle, options) => {
       const kafka = deps.kafka()

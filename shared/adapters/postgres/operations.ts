@@ -16,7 +16,7 @@ from (
 ) as recent`
 
 /** What operators ask of the analytics database beside the control tables. */
-export function createOperations(db: Db): Operations {
+export function postgresOperations(db: Db): Operations {
   return {
     audit: async ({ actor, action, subject }, options) => {
       await db.query({ text: AUDIT, values: [actor, action, subject] }, options)

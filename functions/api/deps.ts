@@ -1,0 +1,40 @@
+import type { AnyPipeline } from '../../shared/engine/define.ts'
+import type { Cancellable } from '../../shared/ports/cancellable.ts'
+import type { Clock } from '../../shared/ports/clock.ts'
+import type { Control } from '../../shared/ports/control.ts'
+import type { Log } from '../../shared/ports/log.ts'
+import type { Operations } from '../../shared/ports/operations.ts'
+import type { Backlog } from '../../shared/ports/outbox.ts'
+import type { Watermarks } from '../../shared/ports/watermarks.ts'
+import type { InstanceStatus } from '../deliver/handler.ts'
+
+/** All instances of a consumer, wherever they run. */
+export interface Fleet {
+  status(consumer: string): Promise<readonly InstanceStatus[]>
+  wake(consumer: string): Promise<readonly InstanceStatus[]>
+  stop(consumer: string): Promise<readonly InstanceStatus[]>
+  resume(consumer: string): Promise<readonly InstanceStatus[]>
+}
+
+/** One of the parts that everything rests on. `look` throws when it is down. */
+export interface Probe {
+  readonly name: string
+  look(options: Cancellable): Promise<unknown>
+}
+
+export interface ApiDeps {
+  readonly token: string
+  readonly version: string
+  readonly environment: string
+  readonly pipeline: AnyPipeline
+  readonly probes: readonly Probe[]
+  readonly fleet: Fleet
+  readonly control: Pick<Control, 'progress'>
+  readonly operations: Operations
+  readonly outbox: { backlog(options: Cancellable): Promise<Backlog> }
+  readonly watermarks: Watermarks
+  /** Rings capture's doorbell. */
+  readonly ring: (options: Cancellable) => Promise<void>
+  readonly clock: Clock
+  readonly log: Log
+}

@@ -1,0 +1,56 @@
+/** The counters there are, as Prometheus text (exposition format 0.0.4). Pure but for the asking. */
+import type { Survey } from './survey.ts'
+
+type Labels = Readonly<Record<string, string | number>>
+
+interface Family {
+  readonly name: string
+  readonly type: 'counter' | 'gauge'
+  readonly help: string
+  readonly samples: readonly { readonly labels: Labels; readonly value: number }[]
+}
+
+/** A family whose source did not answer is left out: a zero would say that all is well. */
+export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, build: { readonly version: string; readonly environment: string }): string {
+  const families: readonly Family[] = [
+    gauge('afluente_build_info', 'The version that answers; always 1.', [{ labels: { version: build.version, environment: build.environment }, value: 1 }]),
+    {
+      name: 'afluente_events_total',
+      type: 'counter',
+      help: 'Events a consumer has settled, by what became of them.',
+      samples: consumers.flatMap(({ progress }) =>
+        [...Map.groupBy(progress, ({ topic }) => topic)].flatMap(([topic, partitions]) =>
+          (['accepted', 'duplicate', 'late', 'dead'] as const).map((outcome) => ({
+            labels: { consumer: partitions[0]?.consumer ?? '', topic, outcome },
+            value: partitions.reduce((sum, one) => sum + one[outcome], 0),
+          })),
+        ),
+      ),
+    },
+    gauge('afluente_consumer_lag', 'Records of a partition that are not settled in the sink yet.', consumers.flatMap(({ name, partitions }) => partitions.map(({ topic, partition, lag }) => ({ labels: { consumer: name, topic, partition }, value: lag })))),
+    gauge('afluente_consumer_state', 'The state of each instance: 1 for the one it is in.', consumers.flatMap(({ name, instances }) => instances.map(({ instance, state }) => ({ labels: { consumer: name, instance, state }, value: 1 })))),
+    gauge('afluente_dead_letters', 'Dead letters by consumer and state.', deadLetters.ok ? deadLetters.value.map(({ consumer, state, letters }) => ({ labels: { consumer, state }, value: letters })) : []),
+    ...(outbox.ok
+      ? [
+          gauge('afluente_outbox_rows', 'Changes that are not in Kafka yet, counted up to 10001.', [{ labels: {}, value: outbox.value.rows }]),
+          gauge('afluente_outbox_oldest_seconds', 'Age of the oldest change that is not in Kafka yet.', [{ labels: {}, value: (outbox.value.oldestMs ?? 0) / 1_000 }]),
+          { name: 'afluente_capture_failures_total', type: 'counter', help: 'Changes whose trigger failed; their tables are marked for reconciliation.', samples: [{ labels: {}, value: outbox.value.failures }] } as const,
+        ]
+      : []),
+    gauge('afluente_unanswered', 'Parts that did not answer when these numbers were gathered.', faults.map(({ part }) => ({ labels: { part }, value: 1 }))),
+  ]
+  return families.filter(({ samples }) => samples.length > 0).map(familyText).join('')
+}
+
+function gauge(name: string, help: string, samples: Family['samples']): Family {
+  return { name, type: 'gauge', help, samples }
+}
+
+function familyText({ name, type, help, samples }: Family): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map(({ labels, value }) => `${name}${labelText(labels)} ${value}\n`).join('')}`
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`)
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+}

@@ -1,0 +1,42 @@
+/** The sweep of each minute: finds what lost wake-ups left behind. Knows no runtime. */
+import { codeOf } from '../../shared/engine/persist.ts'
+import type { Cancellable } from '../../shared/ports/cancellable.ts'
+import type { Log } from '../../shared/ports/log.ts'
+import type { Outbox } from '../../shared/ports/outbox.ts'
+
+export interface CronDeps {
+  /** The name of each consumer of the definition. */
+  readonly consumers: readonly string[]
+  /** Wakes every instance of one; those that an operator stopped stay so. */
+  readonly wake: (consumer: string) => Promise<unknown>
+  readonly outbox: Pick<Outbox, 'backlog'>
+  /** Rings capture's doorbell. */
+  readonly ring: (options: Cancellable) => Promise<void>
+  readonly log: Log
+}
+
+/** What lies longer than this was missed by the doorbell. */
+const OVERDUE_MS = 3_000
+
+/** Resolves when every part has been tried; what failed is logged, holds up nothing else, and is tried again with the next minute. */
+export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<void> {
+  await Promise.all([...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))), attempt(deps, 'outbox', () => sweepOutbox(deps, signal))])
+}
+
+async function sweepOutbox({ outbox, ring, log }: CronDeps, signal: AbortSignal): Promise<void> {
+  const { oldestMs, rows, tables } = await outbox.backlog({ signal })
+  for (const { table, problem } of tables) {
+    if (problem !== null) log.warn('source.table-problem', { table, problem })
+  }
+  if (oldestMs === null || oldestMs <= OVERDUE_MS) return
+  await ring({ signal })
+  log.info('cron.rang', { rows, oldest_ms: oldestMs })
+}
+
+async function attempt({ log }: CronDeps, part: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    log.error('cron.failed', { part, code: codeOf(error) })
+  }
+}

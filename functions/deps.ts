@@ -1,0 +1,162 @@
+/** The one place where adapters meet ports. Nothing is connected here: clients are made when a request or a run needs them, and closed after it. */
+import manifest from '../package.json' with { type: 'json' }
+import { systemClock } from '../shared/adapters/clock.ts'
+import { elasticsearchClient } from '../shared/adapters/elasticsearch/client.ts'
+import { elasticsearchSink } from '../shared/adapters/elasticsearch/sink.ts'
+import { kafkaClient } from '../shared/adapters/kafka/connection.ts'
+import { kafkaFault } from '../shared/adapters/kafka/faults.ts'
+import { kafkaPublisher } from '../shared/adapters/kafka/publisher.ts'
+import { kafkaSubscription } from '../shared/adapters/kafka/subscription.ts'
+import { kafkaWatermarks } from '../shared/adapters/kafka/watermarks.ts'
+import { consoleLog } from '../shared/adapters/log.ts'
+import { postgresControl } from '../shared/adapters/postgres/control.ts'
+import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
+import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
+import { postgresSink } from '../shared/adapters/postgres/sink.ts'
+import { createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
+import { restClient } from '../shared/adapters/supabase/rest-client.ts'
+import { supabaseOutbox } from '../shared/adapters/supabase/outbox.ts'
+import { type WorkerSettings, workerSettings } from '../shared/config.ts'
+import { runConsumer } from '../shared/engine/consumer-run.ts'
+import { type AnyConsumer, type AnyPipeline, groupOf } from '../shared/engine/define.ts'
+import { assertSound } from '../shared/engine/definition-faults.ts'
+import { createDeliver } from '../shared/engine/deliver.ts'
+import { AfluenteError } from '../shared/engine/errors.ts'
+import { createPersist } from '../shared/engine/persist.ts'
+import { pipeline as definition } from '../shared/pipeline.ts'
+import type { Control } from '../shared/ports/control.ts'
+import type { Fields } from '../shared/ports/log.ts'
+import type { Outbox } from '../shared/ports/outbox.ts'
+import type { Sink } from '../shared/ports/sink.ts'
+import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
+import type { CronDeps } from './cron/handler.ts'
+import type { RunOptions } from './deliver/handler.ts'
+import type { Env } from './environment.ts'
+
+export const pipeline: AnyPipeline = definition
+
+/** A Worker may wait for six connections at once: three for Postgres leave three for Kafka. */
+const RUN_CONNECTIONS = 3
+const API_CONNECTIONS = 2
+
+export function runtime(base: Fields) {
+  return { clock: systemClock(), log: consoleLog({ base }), random: Math.random }
+}
+
+/** Checked settings and definition. Throws `misconfigured` with every fault. */
+export function soundSettings(env: Env): WorkerSettings {
+  const settings = workerSettings(env)
+  assertSound(pipeline)
+  const needy = Object.entries(pipeline.consumers).filter(([, consumer]) => consumer.sink.kind === 'elasticsearch')
+  if (needy.length > 0 && settings.elasticsearch === undefined) {
+    throw new AfluenteError('misconfigured', 'environment', `The environment has 1 fault(s):\n  - ELASTICSEARCH_URL: missing. The consumer ${needy.map(([name]) => name).join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`)
+  }
+  return settings
+}
+
+/** One run of an instance of a consumer. */
+export function consumerRun(env: Env, name: string, instance: number): (options: RunOptions) => Promise<void> {
+  return async ({ signal, conditions, nudge }) => {
+    const settings = soundSettings(env)
+    const consumer = pipeline.consumers[name]
+    if (consumer === undefined) throw new AfluenteError('misconfigured', 'unknown-consumer', `No consumer is named ${name}.`)
+    const { clock, log, random } = runtime({ function: 'deliver', instance })
+    const db = analyticsDb(settings, RUN_CONNECTIONS)
+    const kafka = () => kafkaClient(settings.kafka, { clientId: `afluente-deliver-${name}`, log })
+    const publisher = kafkaPublisher({ kafka: kafka() })
+    const control = postgresControl({ db })
+    try {
+      const persist = createPersist({ consumer: name, clock, log, random, conditions, nudge })
+      const handle = createDeliver({ consumer: name, owner: `${name}:${instance}`, tables: pipeline.tables, sink: sinkOf(consumer, settings, db, control), control, publisher, persist, clock, log })
+      const subscription = kafkaSubscription({ kafka, groupId: groupOf(name), topics: consumer.reads, maxMessageBytes: pipeline.topics.maxMessageBytes, clock, log, faultOf: kafkaFault })
+      await runConsumer({ consumer: name, subscription, handle, conditions, nudge, clock, log, random }, { signal, untilEnd: consumer.mode === 'available-now' })
+    } finally {
+      await Promise.allSettled([publisher.close(), db.close()])
+    }
+  }
+}
+
+/** What the API needs for one request; `close` after the answer. */
+export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close(): Promise<void> } {
+  const { clock, log } = runtime({ function: 'api' })
+  const db = analyticsDb(settings, API_CONNECTIONS)
+  const outbox = outboxOf(settings)
+  const watermarks = kafkaWatermarks({ kafka: () => kafkaClient(settings.kafka, { clientId: 'afluente-api', log, retries: 0 }), faultOf: kafkaFault })
+  const { elasticsearch } = settings
+  const probes: readonly Probe[] = [
+    { name: 'analytics', look: (options) => db.query({ text: 'select 1', values: [] }, options) },
+    { name: 'kafka', look: (options) => watermarks.read(topicsRead(), options) },
+    { name: 'supabase', look: (options) => outbox.backlog(options) },
+    ...(elasticsearch === undefined ? [] : [{ name: 'elasticsearch', look: ({ signal }: { readonly signal: AbortSignal }) => elasticsearchClient(elasticsearch).info({}, { signal }) }]),
+  ]
+  return {
+    token: settings.apiToken,
+    version: manifest.version,
+    environment: settings.environment,
+    pipeline,
+    probes,
+    fleet: fleetOf(env),
+    control: postgresControl({ db }),
+    operations: postgresOperations(db),
+    outbox,
+    watermarks,
+    ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
+    clock,
+    log,
+    close: () => db.close(),
+  }
+}
+
+export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
+  return {
+    consumers: Object.keys(pipeline.consumers),
+    wake: fleetOf(env).wake,
+    outbox: outboxOf(settings),
+    ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
+    log: runtime({ function: 'cron' }).log,
+  }
+}
+
+/** Durable Objects named `<consumer>:<instance>`. */
+function fleetOf({ DELIVER }: Env): Fleet {
+  const stubs = (consumer: string) => Array.from({ length: pipeline.consumers[consumer]?.instances ?? 0 }, (_, instance) => DELIVER.get(DELIVER.idFromName(`${consumer}:${instance}`)))
+  return {
+    status: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.status())),
+    wake: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.wake())),
+    stop: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.stop())),
+    resume: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.resume())),
+  }
+}
+
+function sinkOf(consumer: AnyConsumer, { elasticsearch }: WorkerSettings, db: ClosableDb, control: Control): Sink {
+  if (consumer.sink.kind === 'postgres') return postgresSink({ db, tables: pipeline.tables, bronze: consumer.sink.bronze, silver: consumer.sink.silver })
+  if (elasticsearch === undefined) throw new AfluenteError('misconfigured', 'environment', 'ELASTICSEARCH_URL: missing.')
+  return elasticsearchSink({ client: elasticsearchClient(elasticsearch), control, clock: systemClock(), random: Math.random, indices: consumer.sink.indices })
+}
+
+function outboxOf({ supabase }: WorkerSettings): Outbox {
+  return supabaseOutbox({ client: restClient(supabase) })
+}
+
+function analyticsDb(settings: WorkerSettings, max: number): ClosableDb {
+  const { log } = runtime({ function: 'analytics' })
+  let closing = false
+  const db = postgresPool({
+    connectionString: settings.analyticsUrl,
+    max,
+    onIdleError: ({ code }) => {
+      if (!closing) log.warn('analytics.connection-lost', { code })
+    },
+  })
+  return {
+    ...db,
+    close: () => {
+      closing = true
+      return db.close()
+    },
+  }
+}
+
+function topicsRead(): readonly string[] {
+  return [...new Set(Object.values(pipeline.consumers).flatMap(({ reads }) => reads))]
+}
