@@ -11,13 +11,12 @@ create table afluente.outbox (
   after json,
   occurred_at timestamptz not null,
   traceparent text,
-  constraint outbox_pkey primary key (version)
+  -- The order in which a shard is read; versions alone are unique as well, for they come from one sequence.
+  constraint outbox_pkey primary key (shard, version)
 );
 
 alter table afluente.outbox alter column before set storage external;
 alter table afluente.outbox alter column after set storage external;
-
-create index outbox_shard_version_idx on afluente.outbox (shard, version);
 
 -- A queue dies as fast as it grows: vacuum early and without pauses. Never give pages back at the end, for that takes a
 -- lock which makes users' inserts wait.
@@ -44,6 +43,8 @@ create table afluente.captured_tables (
   topic text not null,
   key_columns text[] not null,
   exclude text[] not null,
+  -- The same by number, under which an excluded column stays so when it is renamed.
+  exclude_numbers smallint[] not null,
   with_before boolean not null,
   function_name text not null,
   captured_at timestamptz not null default now(),

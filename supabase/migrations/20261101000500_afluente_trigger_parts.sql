@@ -1,11 +1,10 @@
 -- What the triggers of every captured table share.
 
 -- The caller's trace: a setting of the session, else PostgREST's request header. Read by pattern, for text that isn't JSON
--- must not raise; anything that isn't a W3C traceparent is none.
+-- must not raise; anything that isn't a W3C traceparent is none. Has no settings of its own, so that it can be inlined.
 create function afluente.traceparent() returns text
 language sql
 stable
-set search_path = ''
 as $$
   select coalesce(
     substring(current_setting('afluente.traceparent', true) from '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),

@@ -13,11 +13,14 @@ set row_security = off
 as $$
 declare
   captured afluente.captured_tables;
-  source_table text := format('%s.%s', tg_argv[0], tg_argv[1]);
-  target text := format('%I.%I', tg_table_schema, tg_table_name);
-  shard_count bigint := (select count(*) from afluente.shards);
+  source_table text;
+  target text;
+  shard_count bigint;
   rows bigint;
 begin
+  source_table := format('%s.%s', tg_argv[0], tg_argv[1]);
+  target := format('%I.%I', tg_table_schema, tg_table_name);
+  select count(*) into shard_count from afluente.shards;
   select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
   if (select c.relkind from pg_class c where c.oid = tg_relid) = 'p' then
     return null;
@@ -37,7 +40,7 @@ begin
     (select string_agg(format('r.%I', k.name), ', ' order by k.position) from unnest(captured.key_columns) with ordinality k (name, position)),
     case when captured.exclude = '{}' then 'row_to_json(r.*)' else 'afluente.without_columns(row_to_json(r.*), $2)' end,
     target
-  ) using shard_count, captured.exclude;
+  ) using shard_count, afluente.hidden_columns(captured.table_oid, captured.exclude_numbers);
   if rows > 0 and exists (select from afluente.shards s where s.leased_until <= clock_timestamp()) then
     perform afluente.ring();
   end if;
@@ -67,6 +70,7 @@ declare
     'capture_%s_%s', left(own_schema || '_' || relation.relname, 40), left(md5(own_schema || '.' || relation.relname), 8)
   );
   key_columns text[];
+  hidden_numbers smallint[];
   deferrable_key boolean;
   wrong text;
   member record;
@@ -122,7 +126,10 @@ begin
       using hint = 'The key names the row at every sink: exclude other columns, or give the table a key without that one.';
   end if;
 
-  execute afluente.trigger_source("table", function_name, topic_name, key_columns, exclude, with_before);
+  select coalesce(array_agg(a.attnum), '{}') into hidden_numbers
+  from pg_attribute a where a.attrelid = relation.oid and a.attname = any (exclude) and not a.attisdropped;
+
+  execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, with_before);
   execute format('revoke all on function afluente.%I() from public, anon, authenticated', function_name);
 
   for member in
@@ -149,11 +156,13 @@ begin
   -- A dropped table may have left its name behind.
   delete from afluente.captured_tables c
   where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname;
-  insert into afluente.captured_tables as c (table_oid, schema_name, table_name, topic, key_columns, exclude, with_before, function_name)
-  values ("table", own_schema, relation.relname, topic_name, key_columns, exclude, with_before, function_name)
+  insert into afluente.captured_tables as c (
+    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, with_before, function_name
+  )
+  values ("table", own_schema, relation.relname, topic_name, key_columns, exclude, hidden_numbers, with_before, function_name)
   on conflict (table_oid) do update set
     schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
-    exclude = excluded.exclude, with_before = excluded.with_before, function_name = excluded.function_name;
+    exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, with_before = excluded.with_before, function_name = excluded.function_name;
 end
 $$;
 
