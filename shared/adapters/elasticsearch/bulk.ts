@@ -67,9 +67,10 @@ export function bulkInto({ client, clock, random }: BulkDeps): Bulk {
       }
       const [first] = turnedAway
       if (first === undefined) return
-      if (round === TRIES || options.signal.aborted) throw itemsFault('overloaded', index, first.code)
+      if (round === TRIES) throw itemsFault('overloaded', index, first.code)
       waiting = turnedAway.map(({ at }) => at)
       await clock.sleep(FIRST_PAUSE_MS * 2 ** (round - 1) * (0.5 + random()), options)
+      options.signal.throwIfAborted()
     }
   }
 
@@ -81,6 +82,7 @@ export function bulkInto({ client, clock, random }: BulkDeps): Bulk {
       if (results?.length !== part.length) throw new Error(`_bulk answered ${results?.length ?? 0} of ${part.length} items`)
       return part.map((at, n) => ({ at, status: results[n]?.index?.status ?? 0, error: results[n]?.index?.error ?? { type: 'unknown' } }))
     } catch (error) {
+      signal.throwIfAborted()
       const status = statusOf(error)
       if (status === 429) return part.map((at) => ({ at, status, error: { type: 'http-429' } }))
       if (status !== 413) throw requestFault(`_bulk of ${part.length} documents into ${index}`, error)

@@ -50,7 +50,7 @@ export function elasticsearchSink({ client, control, clock, random, indices }: E
         for (const [at, event] of round.entries()) keys.settle(event, outcomes[at] ?? { status: 'rejected', error: { type: 'no_answer' } })
       }
       const report = keys.report((error) => rejectionMessage(index, error, Object.keys(table.columns)))
-      await control.advance(fence, batch.nextOffset, events.length, report, { signal })
+      await control.advance(fence, batch.nextOffset, events.length - report.rejected.length, report, { signal })
       return report
     },
     async keep() {},

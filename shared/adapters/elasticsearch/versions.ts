@@ -8,7 +8,10 @@ type Verdict = 'accepted' | 'duplicate' | 'late' | ItemError
 export interface KeyVersions {
   /** The highest version of each key that has no verdict yet; empty when all is settled. */
   next(): readonly Event[]
-  /** What became of an event that `next` gave. Where it stands, the older versions of its key need no sending; where it was rejected, the next older one is tried. */
+  /**
+   * What became of an event that `next` gave. Where it stands, the other versions of its key need no sending, and count as
+   * they would have one after another; where it was rejected, the next older one is tried.
+   */
   settle(event: Event, outcome: BulkOutcome): void
   /** The batch's counts; `message` makes the words for a rejection. */
   report(message: (error: ItemError) => string): WriteReport
@@ -23,7 +26,7 @@ export function versionsByKey(events: readonly Event[]): KeyVersions {
     else list.push(at)
   }
   const versionAt = (at: number): number => events[at]?.version ?? 0
-  for (const list of open.values()) list.sort((one, other) => versionAt(one) - versionAt(other) || other - one)
+  for (const list of open.values()) list.sort((one, other) => versionAt(one) - versionAt(other))
   const verdicts = new Map<number, Verdict>()
 
   return {
@@ -40,9 +43,12 @@ export function versionsByKey(events: readonly Event[]): KeyVersions {
         return
       }
       open.delete(key)
-      const verdict = outcome.status === 'accepted' ? 'accepted' : outcome.current === version ? 'duplicate' : 'late'
-      const winner = list.at(-1)
-      for (const at of list) verdicts.set(at, verdict === 'accepted' && at !== winner && versionAt(at) === version ? 'duplicate' : verdict)
+      let highest = outcome.status === 'accepted' ? 0 : (outcome.current ?? Number.POSITIVE_INFINITY)
+      for (const at of list.toSorted((one, other) => one - other)) {
+        const each = versionAt(at)
+        verdicts.set(at, each > highest ? 'accepted' : each === highest ? 'duplicate' : 'late')
+        highest = Math.max(highest, each)
+      }
     },
     report(message) {
       const count = (wanted: Verdict): number => [...verdicts.values()].filter((verdict) => verdict === wanted).length

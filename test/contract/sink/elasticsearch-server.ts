@@ -35,7 +35,7 @@ export function uniqueName(): string {
 }
 
 /** A table of a name of its own with its index, ready to be written. */
-export async function tableWithIndex<const C extends Columns>(client: Client, columns: C, fields: Record<string, 'text' | 'flattened' | 'object'> = {}) {
+export async function tableWithIndex(client: Client, columns: Columns, fields: Record<string, 'text' | 'flattened' | 'object'> = {}) {
   const of: SourceTable = table({ schema: 'public', name: uniqueName(), key: Object.keys(columns).slice(0, 1), columns })
   const indices = { [of.name]: { version: 1, fields } }
   await prepareIndices(client, pipelineOf(of, indices), () => {}, { signal: never })

@@ -279,14 +279,7 @@ describe('indices', () => {
 
 /** The mutant: writes as if versions did not matter. */
 function withoutVersions(client: Client): Client {
-  const bulk = client.bulk.bind(client)
-  const careless = (request: Parameters<typeof bulk>[0], rest: Parameters<typeof bulk>[1]) =>
-    bulk(
-      {
-        ...request,
-        operations: (request?.operations ?? []).map((line) => (typeof line === 'string' ? line.replace(/,"version":\d+,"version_type":"external"/, '') : line)),
-      },
-      rest,
-    )
+  const careless = ({ operations, ...request }: { readonly index: string; readonly operations: readonly string[] }) =>
+    client.bulk({ ...request, operations: operations.map((line) => line.replace(/,"version":\d+,"version_type":"external"/, '')) })
   return new Proxy(client, { get: (target, name) => (name === 'bulk' ? careless : (Reflect.get(target, name) as unknown)) })
 }
