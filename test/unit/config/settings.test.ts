@@ -17,7 +17,7 @@ function faults(read: (environment: Environment) => unknown, environment: Enviro
   }
 }
 
-const namesIn = (lines: readonly string[]) => lines.map((line) => line.slice(4).split(':')[0])
+const namesIn = (lines: readonly string[]) => lines.map((line) => line.slice(4).split(':')[0] ?? '')
 
 describe('a good environment', () => {
   test('becomes settings', () => {

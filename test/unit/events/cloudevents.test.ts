@@ -1,4 +1,4 @@
-import { CloudEvent, Kafka } from 'cloudevents'
+import { type CloudEvent, Kafka } from 'cloudevents'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encode, encodeKeyOnly } from '../../../shared/events/envelope.ts'
@@ -8,7 +8,8 @@ const context = { ref: 'abcdefghijklmnop', claimedAt: '2026-11-22T18:00:00.200Z'
 
 /** Reads a message with the CloudEvents SDK, in strict mode: it throws on what the standard does not allow. */
 function read(message: ReturnType<typeof encode>): CloudEvent<unknown> {
-  const event = Kafka.toEvent({ key: message.key, value: message.value, headers: { ...message.headers }, body: message.value, timestamp: '1795370400000' }) as CloudEvent<unknown>
+  const asReceived = { key: message.key, value: message.value, headers: { ...message.headers }, body: message.value, timestamp: '1795370400000' }
+  const event = Kafka.toEvent(asReceived) as CloudEvent<unknown>
   expect(event.validate()).toBe(true)
   return event
 }
