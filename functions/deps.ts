@@ -49,7 +49,11 @@ export function soundSettings(env: Env): WorkerSettings {
   assertSound(pipeline)
   const needy = Object.entries(pipeline.consumers).filter(([, consumer]) => consumer.sink.kind === 'elasticsearch')
   if (needy.length > 0 && settings.elasticsearch === undefined) {
-    throw new AfluenteError('misconfigured', 'environment', `The environment has 1 fault(s):\n  - ELASTICSEARCH_URL: missing. The consumer ${needy.map(([name]) => name).join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`)
+    throw new AfluenteError(
+      'misconfigured',
+      'environment',
+      `The environment has 1 fault(s):\n  - ELASTICSEARCH_URL: missing. The consumer ${needy.map(([name]) => name).join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`,
+    )
   }
   return settings
 }
@@ -67,9 +71,30 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
     const control = postgresControl({ db })
     try {
       const persist = createPersist({ consumer: name, clock, log, random, conditions, nudge })
-      const handle = createDeliver({ consumer: name, owner: `${name}:${instance}`, tables: pipeline.tables, sink: sinkOf(consumer, settings, db, control), control, publisher, persist, clock, log })
-      const subscription = kafkaSubscription({ kafka, groupId: groupOf(name), topics: consumer.reads, maxMessageBytes: pipeline.topics.maxMessageBytes, clock, log, faultOf: kafkaFault })
-      await runConsumer({ consumer: name, subscription, handle, conditions, nudge, clock, log, random }, { signal, untilEnd: consumer.mode === 'available-now' })
+      const handle = createDeliver({
+        consumer: name,
+        owner: `${name}:${instance}`,
+        tables: pipeline.tables,
+        sink: sinkOf(consumer, settings, db, control),
+        control,
+        publisher,
+        persist,
+        clock,
+        log,
+      })
+      const subscription = kafkaSubscription({
+        kafka,
+        groupId: groupOf(name),
+        topics: consumer.reads,
+        maxMessageBytes: pipeline.topics.maxMessageBytes,
+        clock,
+        log,
+        faultOf: kafkaFault,
+      })
+      await runConsumer(
+        { consumer: name, subscription, handle, conditions, nudge, clock, log, random },
+        { signal, untilEnd: consumer.mode === 'available-now' },
+      )
     } finally {
       await Promise.allSettled([publisher.close(), db.close()])
     }
@@ -87,7 +112,9 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     { name: 'analytics', look: (options) => db.query({ text: 'select 1', values: [] }, options) },
     { name: 'kafka', look: (options) => watermarks.read(topicsRead(), options) },
     { name: 'supabase', look: (options) => outbox.backlog(options) },
-    ...(elasticsearch === undefined ? [] : [{ name: 'elasticsearch', look: ({ signal }: { readonly signal: AbortSignal }) => elasticsearchClient(elasticsearch).info({}, { signal }) }]),
+    ...(elasticsearch === undefined
+      ? []
+      : [{ name: 'elasticsearch', look: ({ signal }: { readonly signal: AbortSignal }) => elasticsearchClient(elasticsearch).info({}, { signal }) }]),
   ]
   return {
     token: settings.apiToken,
@@ -110,7 +137,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
 export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
   return {
     consumers: Object.keys(pipeline.consumers),
-    wake: fleetOf(env).wake,
+    wake: (consumer) => fleetOf(env).wake(consumer),
     outbox: outboxOf(settings),
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
     log: runtime({ function: 'cron' }).log,
@@ -119,7 +146,8 @@ export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
 
 /** Durable Objects named `<consumer>:<instance>`. */
 function fleetOf({ DELIVER }: Env): Fleet {
-  const stubs = (consumer: string) => Array.from({ length: pipeline.consumers[consumer]?.instances ?? 0 }, (_, instance) => DELIVER.get(DELIVER.idFromName(`${consumer}:${instance}`)))
+  const stubs = (consumer: string) =>
+    Array.from({ length: pipeline.consumers[consumer]?.instances ?? 0 }, (_, instance) => DELIVER.get(DELIVER.idFromName(`${consumer}:${instance}`)))
   return {
     status: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.status())),
     wake: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.wake())),

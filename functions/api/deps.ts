@@ -19,7 +19,7 @@ export interface Fleet {
 /** One of the parts that everything rests on. `look` throws when it is down. */
 export interface Probe {
   readonly name: string
-  look(options: Cancellable): Promise<unknown>
+  readonly look: (options: Cancellable) => Promise<unknown>
 }
 
 export interface ApiDeps {

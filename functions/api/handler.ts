@@ -9,7 +9,7 @@ import { ask } from './asking.ts'
 import type { ApiDeps, Fleet } from './deps.ts'
 import { metricsText } from './metrics.ts'
 import { readiness } from './ready.ts'
-import { survey } from './survey.ts'
+import { summaryOf, survey } from './survey.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
 const LATENCY_WINDOW_MS = 60_000
@@ -23,7 +23,13 @@ export function createApi(deps: ApiDeps): Hono {
 
   api.use(async (c, next) => {
     if (!(await isSameSecret(bearerOf(c.req.header('authorization')), deps.token))) {
-      return problemResponse({ status: 401, slug: 'unauthorized', title: 'The token is missing or wrong', detail: 'Send the header Authorization: Bearer <AFLUENTE_API_TOKEN>.', headers: { 'www-authenticate': 'Bearer' } })
+      return problemResponse({
+        status: 401,
+        slug: 'unauthorized',
+        title: 'The token is missing or wrong',
+        detail: 'Send the header Authorization: Bearer <AFLUENTE_API_TOKEN>.',
+        headers: { 'www-authenticate': 'Bearer' },
+      })
     }
     return next()
   })
@@ -47,15 +53,18 @@ export function createApi(deps: ApiDeps): Hono {
   api.get('/metrics', async (c) => c.text(metricsText(await survey(deps), deps), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }))
   api.get('/api/consumers', async (c) => {
     const { consumers, faults } = await survey(deps)
-    return c.json({ consumers: consumers.map(({ progress: _, ...consumer }) => consumer), faults })
+    return c.json({ consumers: consumers.map((consumer) => ({ ...summaryOf(consumer), partitions: consumer.partitions })), faults })
   })
   api.get('/api/status', async (c) => {
-    const [{ consumers, outbox, deadLetters, faults }, latency] = await Promise.all([survey(deps), ask((options) => deps.operations.latency(LATENCY_WINDOW_MS, options), clock.now)])
+    const [{ consumers, outbox, deadLetters, faults }, latency] = await Promise.all([
+      survey(deps),
+      ask((options) => deps.operations.latency(LATENCY_WINDOW_MS, options), clock),
+    ])
     return c.json({
       at: new Date(clock.now()).toISOString(),
       version: deps.version,
       environment: deps.environment,
-      consumers: consumers.map(({ progress: _, partitions: __, ...consumer }) => consumer),
+      consumers: consumers.map(summaryOf),
       outbox: outbox.ok ? outbox.value : null,
       deadLetters: deadLetters.ok ? deadLetters.value : null,
       latency: latency.ok ? latency.value : null,
@@ -66,10 +75,15 @@ export function createApi(deps: ApiDeps): Hono {
   const command = (action: keyof Fleet) => async (c: Context<object, `/api/consumers/:name/${string}`>) => {
     const name = c.req.param('name')
     if (!Object.hasOwn(pipeline.consumers, name)) {
-      return problemResponse({ status: 404, slug: 'unknown-consumer', title: 'There is no such consumer', detail: `There are: ${Object.keys(pipeline.consumers).join(', ')}.` })
+      return problemResponse({
+        status: 404,
+        slug: 'unknown-consumer',
+        title: 'There is no such consumer',
+        detail: `There are: ${Object.keys(pipeline.consumers).join(', ')}.`,
+      })
     }
     // An operator must be able to stop a consumer while the database is down: the log keeps what the table can't.
-    const audited = await ask((options) => deps.operations.audit({ actor: 'operator', action: `consumer.${action}`, subject: name }, options), clock.now)
+    const audited = await ask((options) => deps.operations.audit({ actor: 'operator', action: `consumer.${action}`, subject: name }, options), clock)
     log.info('api.consumer', { consumer: name, action, audited: audited.ok })
     return c.json({ consumer: name, instances: await deps.fleet[action](name) })
   }
@@ -81,7 +95,9 @@ export function createApi(deps: ApiDeps): Hono {
     return c.json({ ok: true }, 202)
   })
 
-  api.notFound((c) => problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }))
+  api.notFound((c) =>
+    problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }),
+  )
   api.onError((error) => {
     log.error('api.failed', { code: codeOf(error) })
     return isAfluenteError(error) && error.kind === 'unavailable'

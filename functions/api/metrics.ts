@@ -27,19 +27,47 @@ export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, 
         ),
       ),
     },
-    gauge('afluente_consumer_lag', 'Records of a partition that are not settled in the sink yet.', consumers.flatMap(({ name, partitions }) => partitions.map(({ topic, partition, lag }) => ({ labels: { consumer: name, topic, partition }, value: lag })))),
-    gauge('afluente_consumer_state', 'The state of each instance: 1 for the one it is in.', consumers.flatMap(({ name, instances }) => instances.map(({ instance, state }) => ({ labels: { consumer: name, instance, state }, value: 1 })))),
-    gauge('afluente_dead_letters', 'Dead letters by consumer and state.', deadLetters.ok ? deadLetters.value.map(({ consumer, state, letters }) => ({ labels: { consumer, state }, value: letters })) : []),
+    gauge(
+      'afluente_consumer_lag',
+      'Records of a partition that are not settled in the sink yet.',
+      consumers.flatMap(({ name, partitions }) =>
+        partitions.map(({ topic, partition, lag }) => ({ labels: { consumer: name, topic, partition }, value: lag })),
+      ),
+    ),
+    gauge(
+      'afluente_consumer_state',
+      'The state of each instance: 1 for the one it is in.',
+      consumers.flatMap(({ name, instances }) => instances.map(({ instance, state }) => ({ labels: { consumer: name, instance, state }, value: 1 }))),
+    ),
+    gauge(
+      'afluente_dead_letters',
+      'Dead letters by consumer and state.',
+      deadLetters.ok ? deadLetters.value.map(({ consumer, state, letters }) => ({ labels: { consumer, state }, value: letters })) : [],
+    ),
     ...(outbox.ok
       ? [
           gauge('afluente_outbox_rows', 'Changes that are not in Kafka yet, counted up to 10001.', [{ labels: {}, value: outbox.value.rows }]),
-          gauge('afluente_outbox_oldest_seconds', 'Age of the oldest change that is not in Kafka yet.', [{ labels: {}, value: (outbox.value.oldestMs ?? 0) / 1_000 }]),
-          { name: 'afluente_capture_failures_total', type: 'counter', help: 'Changes whose trigger failed; their tables are marked for reconciliation.', samples: [{ labels: {}, value: outbox.value.failures }] } as const,
+          gauge('afluente_outbox_oldest_seconds', 'Age of the oldest change that is not in Kafka yet.', [
+            { labels: {}, value: (outbox.value.oldestMs ?? 0) / 1_000 },
+          ]),
+          {
+            name: 'afluente_capture_failures_total',
+            type: 'counter',
+            help: 'Changes whose trigger failed; their tables are marked for reconciliation.',
+            samples: [{ labels: {}, value: outbox.value.failures }],
+          } as const,
         ]
       : []),
-    gauge('afluente_unanswered', 'Parts that did not answer when these numbers were gathered.', faults.map(({ part }) => ({ labels: { part }, value: 1 }))),
+    gauge(
+      'afluente_unanswered',
+      'Parts that did not answer when these numbers were gathered.',
+      faults.map(({ part }) => ({ labels: { part }, value: 1 })),
+    ),
   ]
-  return families.filter(({ samples }) => samples.length > 0).map(familyText).join('')
+  return families
+    .filter(({ samples }) => samples.length > 0)
+    .map(familyText)
+    .join('')
 }
 
 function gauge(name: string, help: string, samples: Family['samples']): Family {
@@ -51,6 +79,8 @@ function familyText({ name, type, help, samples }: Family): string {
 }
 
 function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`)
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
+  )
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }

@@ -55,23 +55,41 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
   const names = Object.keys(pipeline.consumers)
   const topics = [...new Set(Object.values(pipeline.consumers).flatMap(({ reads }) => reads))]
   const [progress, watermarks, outbox, deadLetters, ...instances] = await Promise.all([
-    ask((options) => deps.control.progress(options), clock.now),
-    ask((options) => deps.watermarks.read(topics, options), clock.now),
-    ask((options) => deps.outbox.backlog(options), clock.now),
-    ask((options) => deps.operations.deadLetters(options), clock.now),
-    ...names.map((name) => ask(() => deps.fleet.status(name), clock.now)),
+    ask((options) => deps.control.progress(options), clock),
+    ask((options) => deps.watermarks.read(topics, options), clock),
+    ask((options) => deps.outbox.backlog(options), clock),
+    ask((options) => deps.operations.deadLetters(options), clock),
+    ...names.map((name) => ask(() => deps.fleet.status(name), clock)),
   ])
-  const consumers = Object.entries(pipeline.consumers).map(([name, consumer], at) => surveyOf(name, consumer, valueOf(progress), valueOf(watermarks), instances[at]))
-  const asked = { analytics: progress, kafka: watermarks, supabase: outbox, dead_letters: deadLetters, ...Object.fromEntries(names.map((name, at) => [`consumer ${name}`, instances[at]])) }
+  const consumers = Object.entries(pipeline.consumers).map(([name, consumer], at) =>
+    surveyOf(name, consumer, valueOf(progress), valueOf(watermarks), instances[at]),
+  )
+  const asked = {
+    analytics: progress,
+    kafka: watermarks,
+    supabase: outbox,
+    dead_letters: deadLetters,
+    ...Object.fromEntries(names.map((name, at) => [`consumer ${name}`, instances[at]])),
+  }
   const faults = Object.entries(asked).flatMap(([part, answer]) => (answer === undefined || answer.ok ? [] : [{ part, reason: answer.reason }]))
   return { consumers, outbox, deadLetters, faults }
 }
 
-function surveyOf(name: string, consumer: AnyConsumer, progress: readonly Progress[] | null, watermarks: readonly Watermark[] | null, answer: Answer<readonly InstanceStatus[]> | undefined): ConsumerSurvey {
+function surveyOf(
+  name: string,
+  consumer: AnyConsumer,
+  progress: readonly Progress[] | null,
+  watermarks: readonly Watermark[] | null,
+  answer: Answer<readonly InstanceStatus[]> | undefined,
+): ConsumerSurvey {
   const own = progress?.filter((one) => one.consumer === name) ?? []
-  const partitions = progress === null || watermarks === null ? [] : watermarks.filter(({ topic }) => consumer.reads.includes(topic)).map((mark) => lagOf(mark, own))
+  const partitions =
+    progress === null || watermarks === null ? [] : watermarks.filter(({ topic }) => consumer.reads.includes(topic)).map((mark) => lagOf(mark, own))
   const instances = answer?.ok === true ? answer.value : []
-  const worst = instances.reduce<InstanceStatus | undefined>((most, one) => (most === undefined || SEVERITY[one.state] > SEVERITY[most.state] ? one : most), undefined)
+  const worst = instances.reduce<InstanceStatus | undefined>(
+    (most, one) => (most === undefined || SEVERITY[one.state] > SEVERITY[most.state] ? one : most),
+    undefined,
+  )
   return {
     name,
     mode: consumer.mode,
@@ -95,5 +113,16 @@ function lagOf({ topic, partition, low, high }: Watermark, progress: readonly Pr
 
 export function countersOf(progress: readonly Progress[]): Counters {
   const sum = (of: (one: Progress) => number) => progress.reduce((total, one) => total + of(one), 0)
-  return { consumed: sum((one) => one.consumed), accepted: sum((one) => one.accepted), duplicate: sum((one) => one.duplicate), late: sum((one) => one.late), dead: sum((one) => one.dead) }
+  return {
+    consumed: sum((one) => one.consumed),
+    accepted: sum((one) => one.accepted),
+    duplicate: sum((one) => one.duplicate),
+    late: sum((one) => one.late),
+    dead: sum((one) => one.dead),
+  }
+}
+
+/** What people are shown of a consumer. */
+export function summaryOf({ name, state, reason, mode, sink, reads, instances, lag, counters }: ConsumerSurvey) {
+  return { name, state, reason, mode, sink, reads, instances, lag, counters }
 }

@@ -20,7 +20,10 @@ const OVERDUE_MS = 3_000
 
 /** Resolves when every part has been tried; what failed is logged, holds up nothing else, and is tried again with the next minute. */
 export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<void> {
-  await Promise.all([...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))), attempt(deps, 'outbox', () => sweepOutbox(deps, signal))])
+  await Promise.all([
+    ...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))),
+    attempt(deps, 'outbox', () => sweepOutbox(deps, signal)),
+  ])
 }
 
 async function sweepOutbox({ outbox, ring, log }: CronDeps, signal: AbortSignal): Promise<void> {

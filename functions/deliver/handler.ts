@@ -47,7 +47,7 @@ export function createDeliverer({ consumer, instance, run, memory, clock, log }:
 
   const start = () => {
     const controller = new AbortController()
-    const conditions = createConditions(clock.now)
+    const conditions = createConditions(clock)
     const work = async () => {
       log.info('consumer.started', { consumer, instance })
       try {

@@ -1,5 +1,7 @@
 /** How a consumer fares, gathered from its partitions: the worst of them is what people are told. */
 
+import type { Clock } from '../ports/clock.ts'
+
 export type State = 'running' | 'waiting' | 'halted'
 
 export interface Condition {
@@ -19,17 +21,20 @@ export interface Conditions {
 
 const RANK: Readonly<Record<State, number>> = { running: 0, waiting: 1, halted: 2 }
 
-export function createConditions(now: () => number): Conditions {
+export function createConditions(clock: Clock): Conditions {
   const troubles = new Map<string, Condition>()
-  let wellSinceMs = now()
+  let wellSinceMs = clock.now()
   return {
     report: (where, state, reason) => {
       const before = troubles.get(where)
-      troubles.set(where, { state, reason, sinceMs: before?.state === state ? before.sinceMs : now() })
+      troubles.set(where, { state, reason, sinceMs: before?.state === state ? before.sinceMs : clock.now() })
     },
     clear: (where) => {
-      if (troubles.delete(where) && troubles.size === 0) wellSinceMs = now()
+      if (troubles.delete(where) && troubles.size === 0) wellSinceMs = clock.now()
     },
-    present: () => [...troubles.values()].reduce((worst, one) => (RANK[one.state] > RANK[worst.state] ? one : worst), { state: 'running', reason: '', sinceMs: wellSinceMs } satisfies Condition as Condition),
+    present: () => {
+      const well: Condition = { state: 'running', reason: '', sinceMs: wellSinceMs }
+      return [...troubles.values()].reduce((worst, one) => (RANK[one.state] > RANK[worst.state] ? one : worst), well)
+    },
   }
 }

@@ -4,7 +4,7 @@ import type { Log } from '../ports/log.ts'
 import type { HandleBatch, Subscription } from '../ports/subscription.ts'
 import type { Conditions } from './condition.ts'
 import { actionFor } from './errors.ts'
-import { codeOf, type Nudge, reasonOf } from './persist.ts'
+import { codeOf, type Nudge, explain } from './persist.ts'
 import { backoff } from './retry.ts'
 
 export interface ConsumerRunDeps {
@@ -52,8 +52,8 @@ export async function runConsumer(deps: ConsumerRunDeps, options: ConsumerRunOpt
       if (clock.now() - began > WELL_AFTER_MS) waits = begin()
       const halted = actionFor(error) === 'halt'
       const waitMs = halted ? HALTED_DELAY_MS : waits.next().value
-      conditions.report(WHERE, halted ? 'halted' : 'waiting', reasonOf(error))
-      log[halted ? 'error' : 'warn']('consumer.interrupted', { consumer, code: codeOf(error), reason: reasonOf(error), again_in_ms: waitMs })
+      conditions.report(WHERE, halted ? 'halted' : 'waiting', explain(error))
+      log[halted ? 'error' : 'warn']('consumer.interrupted', { consumer, code: codeOf(error), reason: explain(error), again_in_ms: waitMs })
       await nudge.sleep(waitMs, signal)
     }
   }

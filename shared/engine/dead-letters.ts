@@ -1,5 +1,6 @@
 /** Buries what can not be applied: the dead-letter topic, bronze, `ops.dead_letter`, in that order, all before the offset is committed. */
 import type { LogRecord, OutboundMessage } from '../events/envelope.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Control } from '../ports/control.ts'
 import type { Log } from '../ports/log.ts'
 import type { Publisher } from '../ports/publisher.ts'
@@ -15,30 +16,47 @@ export interface BurialDeps {
   readonly publisher: Publisher
   readonly log: Log
   readonly persist: Persist
-  readonly now: () => number
+  readonly clock: Clock
 }
 
 export type Bury = (letters: readonly DeadLetter[], fence: Fence, nextOffset: string, context: BatchContext) => Promise<void>
 
 /** A burial waits for a side that is down like any write. What a side refuses to store is stored without its value, so that no dead letter blocks the living. */
-export function createBurial({ sink, control, publisher, log, persist, now }: BurialDeps): Bury {
+export function createBurial({ sink, control, publisher, log, persist, clock }: BurialDeps): Bury {
   return async (letters, fence, nextOffset, context) => {
     if (letters.length === 0) return
     const where = `${fence.topic}:${fence.partition}`
     const options = { signal: context.signal }
-    const failedAt = new Date(now()).toISOString()
+    const failedAt = new Date(clock.now()).toISOString()
 
-    const { tooLarge } = await persist(where, () => publisher.publish(letters.map((letter) => messageOf(letter, fence, failedAt)), options), context)
+    const { tooLarge } = await persist(
+      where,
+      () =>
+        publisher.publish(
+          letters.map((letter) => messageOf(letter, fence, failedAt)),
+          options,
+        ),
+      context,
+    )
     if (tooLarge.length > 0) {
       const bare = tooLarge.flatMap((index) => letters[index] ?? []).map((letter) => ({ ...messageOf(letter, fence, failedAt), key: '', value: '' }))
       const again = await persist(where, () => publisher.publish(bare, options), context)
-      if (again.tooLarge.length > 0) log.error('dead-letter.not-published', { consumer: fence.consumer, topic: fence.topic, partition: fence.partition, count: again.tooLarge.length })
+      if (again.tooLarge.length > 0)
+        log.error('dead-letter.not-published', { consumer: fence.consumer, topic: fence.topic, partition: fence.partition, count: again.tooLarge.length })
     }
 
     await eachUnlessRefused(letters, (part) => persist(where, () => sink.keep(part, fence, options), context))
     await eachUnlessRefused(letters, (part) => persist(where, () => control.bury(part, fence, nextOffset, options), context))
     for (const { record, eventId, table, code } of letters) {
-      log.warn('dead-letter.buried', { consumer: fence.consumer, topic: record.topic, partition: record.partition, offset: record.offset, event_id: eventId, table, code })
+      log.warn('dead-letter.buried', {
+        consumer: fence.consumer,
+        topic: record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        event_id: eventId,
+        table,
+        code,
+      })
     }
   }
 
@@ -63,13 +81,16 @@ export function createBurial({ sink, control, publisher, log, persist, now }: Bu
 
 /** The record as it was, with headers that say why it lies here. */
 function messageOf({ record, code, message }: DeadLetter, fence: Fence, failedAt: string): OutboundMessage {
-  const original = Object.entries(record.headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value.toString()]]))
+  const original: Record<string, string> = {}
+  for (const [name, value] of Object.entries(record.headers)) if (value !== undefined) original[name] = value.toString()
   return {
     topic: deadLetterTopicOf(record.topic),
     key: record.key ?? '',
     value: record.value ?? '',
     headers: {
-      ...Object.fromEntries(original),
+      ...original,
+      ...(record.key === null ? { afluente_key_null: 'true' } : {}),
+      ...(record.value === null ? { afluente_value_null: 'true' } : {}),
       afluente_error_code: code,
       afluente_error_message: message,
       afluente_consumer: fence.consumer,

@@ -10,7 +10,7 @@ import { qualifiedName, type SourceTable } from '../tables/table.ts'
 import { createBurial } from './dead-letters.ts'
 import { topicOf } from './define.ts'
 import { isAfluenteError } from './errors.ts'
-import { codeOf, type Persist, reasonOf } from './persist.ts'
+import { codeOf, type Persist, explain } from './persist.ts'
 import { assertShape } from './shape.ts'
 import { applySplitting } from './split.ts'
 
@@ -34,7 +34,7 @@ export interface DeliverDeps {
  */
 export function createDeliver(deps: DeliverDeps): HandleBatch {
   const { sink, control, persist } = deps
-  const bury = createBurial({ ...deps, now: deps.clock.now })
+  const bury = createBurial(deps)
   const held = new Map<string, { readonly generation: string; readonly epoch: number }>()
 
   /** The epoch is taken once a generation: taking it shuts out whoever held the partition before. */
@@ -53,7 +53,8 @@ export function createDeliver(deps: DeliverDeps): HandleBatch {
       assertShape(table, part)
       return sink.write({ table, events: part, fence, nextOffset }, { signal: context.signal })
     }
-    const write = async (part: readonly Event[], nextOffset: string) => rejected(part, await persist(`${fence.topic}:${fence.partition}`, step(part, nextOffset), context), table)
+    const write = async (part: readonly Event[], nextOffset: string) =>
+      rejected(part, await persist(`${fence.topic}:${fence.partition}`, step(part, nextOffset), context), table)
     try {
       return await write(events, offsets.next)
     } catch (error) {
@@ -61,15 +62,19 @@ export function createDeliver(deps: DeliverDeps): HandleBatch {
     }
     const letters: DeadLetter[] = []
     const culprits = await applySplitting(events, async (part) => void letters.push(...(await write(part, offsets.first))), isRefusal)
-    if (letters.length + culprits.length === 0) await persist(`${fence.topic}:${fence.partition}`, () => control.advance(fence, offsets.next, 0, NOTHING, { signal: context.signal }), context)
-    return [...letters, ...culprits.map(({ item, error }) => letterOf(item.record, qualifiedName(table), codeOf(error), reasonOf(error)))]
+    if (letters.length + culprits.length === 0)
+      await persist(`${fence.topic}:${fence.partition}`, () => control.advance(fence, offsets.next, 0, NOTHING, { signal: context.signal }), context)
+    return [...letters, ...culprits.map(({ item, error }) => letterOf(item.record, qualifiedName(table), codeOf(error), explain(error)))]
   }
 
   return async (batch, context) => {
     const fence = await fenceOf(batch, context)
     const offsets = offsetsOf(batch)
     const { table, events, letters } = sort(batch, deps.tables)
-    const more = table === undefined || events.length === 0 ? [] : await apply(table, events, fence, letters.length === 0 ? offsets : { ...offsets, next: offsets.first }, context)
+    const more =
+      table === undefined || events.length === 0
+        ? []
+        : await apply(table, events, fence, letters.length === 0 ? offsets : { ...offsets, next: offsets.first }, context)
     await bury([...letters, ...more], fence, offsets.next, context)
   }
 }
@@ -97,7 +102,15 @@ function sort({ topic, records }: RecordBatch, tables: readonly SourceTable[]) {
     const decoded = decode(record)
     if (!decoded.ok) letters.push(letterOf(record, name, decoded.why.code, decoded.why.message))
     else if (decoded.event.table === name) events.push(decoded.event)
-    else letters.push(letterOf(record, decoded.event.table, 'unknown-table', `The event is of the table ${decoded.event.table}; this topic carries ${name ?? 'no defined table'}. Define the table in shared/pipeline.ts, or send the event to its own topic.`))
+    else
+      letters.push(
+        letterOf(
+          record,
+          decoded.event.table,
+          'unknown-table',
+          `The event is of the table ${decoded.event.table}; this topic carries ${name ?? 'no defined table'}. Define the table in shared/pipeline.ts, or send the event to its own topic.`,
+        ),
+      )
   }
   return { table, events, letters }
 }

@@ -70,8 +70,9 @@ export function createPersist({ consumer, clock, log, random, conditions, nudge 
           throw error
         }
         const state = action === 'halt' ? 'halted' : 'waiting'
-        conditions.report(where, state, reasonOf(error))
-        if (attempt === 0 || action === 'halt') log[action === 'halt' ? 'error' : 'warn'](`consumer.${state}`, { consumer, where, code: codeOf(error), reason: reasonOf(error) })
+        conditions.report(where, state, explain(error))
+        if (attempt === 0 || action === 'halt')
+          log[action === 'halt' ? 'error' : 'warn'](`consumer.${state}`, { consumer, where, code: codeOf(error), reason: explain(error) })
         await wait(action === 'halt' ? HALTED_DELAY_MS : waits.next().value, context)
       }
     }
@@ -79,7 +80,7 @@ export function createPersist({ consumer, clock, log, random, conditions, nudge 
 }
 
 /** What may be shown of an error: our own messages hold no values; a stranger's may, so only its name is told. */
-export function reasonOf(error: unknown): string {
+export function explain(error: unknown): string {
   if (isAfluenteError(error)) return error.message
   return error instanceof Error ? `An unexpected ${error.name}; the log of this moment says more.` : 'An unexpected fault.'
 }

@@ -9,7 +9,11 @@ export interface Culprit<T> {
  * Applies `items` part by part, left before right, so that items keep their order. `apply` must do a part wholly or
  * not at all. Gives back the items that were refused alone; throws what `isRefusal` denies. About 2·log2(n) calls for one culprit.
  */
-export async function applySplitting<T>(items: readonly T[], apply: (part: readonly T[]) => Promise<void>, isRefusal: (error: unknown) => boolean): Promise<readonly Culprit<T>[]> {
+export async function applySplitting<T>(
+  items: readonly T[],
+  apply: (part: readonly T[]) => Promise<void>,
+  isRefusal: (error: unknown) => boolean,
+): Promise<readonly Culprit<T>[]> {
   try {
     await apply(items)
     return []

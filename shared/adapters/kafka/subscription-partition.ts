@@ -103,5 +103,13 @@ export function createHeldPartition(deps: HeldPartitionDeps): HeldPartition {
 }
 
 function recordOf(topic: string, partition: number, message: KafkaMessage): LogRecord {
-  return { topic, partition, offset: message.offset, timestampMs: Number(message.timestamp), key: message.key?.toString() ?? null, value: message.value?.toString() ?? null, headers: message.headers ?? {} }
+  return {
+    topic,
+    partition,
+    offset: message.offset,
+    timestampMs: Number(message.timestamp),
+    key: message.key?.toString() ?? null,
+    value: message.value?.toString() ?? null,
+    headers: message.headers ?? {},
+  }
 }

@@ -14,9 +14,18 @@ export interface Position {
 
 /** Positions of every partition of `topics`, keyed by `positionKey`. Errors are kafkajs's own. */
 export async function readPositions(admin: Admin, groupId: string, topics: readonly string[]): Promise<ReadonlyMap<string, Position>> {
-  const [committed, ...ranges] = await Promise.all([admin.fetchOffsets({ groupId, topics: [...topics] }), ...topics.map((topic) => admin.fetchTopicOffsets(topic))])
-  const offsets = new Map(committed.flatMap(({ topic, partitions }) => partitions.map(({ partition, offset }) => [positionKey(topic, partition), BigInt(offset)] as const)))
-  const positions = topics.flatMap((topic, at) => (ranges[at] ?? []).map(({ partition, low, high }) => positionOf(topic, partition, BigInt(low), BigInt(high), offsets.get(positionKey(topic, partition)) ?? -1n)))
+  const [committed, ...ranges] = await Promise.all([
+    admin.fetchOffsets({ groupId, topics: [...topics] }),
+    ...topics.map((topic) => admin.fetchTopicOffsets(topic)),
+  ])
+  const offsets = new Map(
+    committed.flatMap(({ topic, partitions }) => partitions.map(({ partition, offset }) => [positionKey(topic, partition), BigInt(offset)] as const)),
+  )
+  const positions = topics.flatMap((topic, at) =>
+    (ranges[at] ?? []).map(({ partition, low, high }) =>
+      positionOf(topic, partition, BigInt(low), BigInt(high), offsets.get(positionKey(topic, partition)) ?? -1n),
+    ),
+  )
   return new Map(positions.map((position) => [positionKey(position.topic, position.partition), position]))
 }
 

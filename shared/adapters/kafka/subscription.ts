@@ -63,7 +63,13 @@ export function kafkaSubscription(deps: KafkaSubscriptionDeps): Subscription {
   }
 }
 
-async function consume(deps: KafkaSubscriptionDeps, consumer: Consumer, admin: Admin, handle: HandleBatch, { signal, untilEnd, onReady }: SubscriptionRun): Promise<void> {
+async function consume(
+  deps: KafkaSubscriptionDeps,
+  consumer: Consumer,
+  admin: Admin,
+  handle: HandleBatch,
+  { signal, untilEnd, onReady }: SubscriptionRun,
+): Promise<void> {
   const { clock, log, groupId } = deps
   const over = Promise.withResolvers<void>()
   const cutOff = new AbortController()

@@ -16,7 +16,16 @@ export function kafkaWatermarks({ kafka, faultOf }: KafkaWatermarksDeps): Waterm
       signal.addEventListener('abort', hangUp, { once: true })
       try {
         await admin.connect()
-        const ranges = await Promise.all(topics.map(async (topic) => (await admin.fetchTopicOffsets(topic)).map((range): Watermark => ({ topic, partition: range.partition, low: BigInt(range.low), high: BigInt(range.high) }))))
+        const ranges = await Promise.all(
+          topics.map(async (topic) =>
+            (await admin.fetchTopicOffsets(topic)).map((range): Watermark => ({
+              topic,
+              partition: range.partition,
+              low: BigInt(range.low),
+              high: BigInt(range.high),
+            })),
+          ),
+        )
         return ranges.flat()
       } catch (error) {
         throw faultOf(error)

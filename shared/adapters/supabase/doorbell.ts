@@ -11,12 +11,18 @@ export interface DoorbellSettings {
 export function createDoorbell({ supabaseUrl, webhookSecret }: DoorbellSettings): (options: Cancellable) => Promise<void> {
   const url = `${supabaseUrl}/functions/v1/capture`
   return async ({ signal }) => {
-    const response = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${webhookSecret}`, 'content-type': 'application/json' }, body: '{}', signal }).catch((cause: unknown) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${webhookSecret}`, 'content-type': 'application/json' },
+      body: '{}',
+      signal,
+    }).catch((cause: unknown) => {
       throw new AfluenteError('unavailable', 'fetch', 'Capture can not be reached. Check SUPABASE_URL, and that the Edge Function is deployed.', { cause })
     })
     await response.body?.cancel()
     if (response.ok) return
-    if (response.status === 401) throw new AfluenteError('misconfigured', '401', 'Capture refuses the secret: AFLUENTE_WEBHOOK_SECRET differs between the Worker and the Edge Function.')
+    if (response.status === 401)
+      throw new AfluenteError('misconfigured', '401', 'Capture refuses the secret: AFLUENTE_WEBHOOK_SECRET differs between the Worker and the Edge Function.')
     if (response.status === 404) throw new AfluenteError('misconfigured', '404', 'There is no Edge Function named capture at SUPABASE_URL. Deploy it.')
     throw new AfluenteError('unavailable', String(response.status), `Capture answered ${response.status}.`)
   }
