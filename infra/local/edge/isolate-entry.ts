@@ -1,7 +1,7 @@
 /**
  * Runs inside the isolate: gives a function's module the globals of Supabase's Edge Runtime (`Deno.serve` that takes the
  * host's requests, `EdgeRuntime.waitUntil`, the `beforeunload` event with its reason), then loads it.
- * Argument: the path of the module.
+ * Argument: the URL of the module.
  */
 import process from 'node:process'
 import { isToIsolate, type FromIsolate } from './messages.ts'
@@ -65,4 +65,4 @@ setInterval(() => {
 }, heapEveryMs)
 
 const [module = ''] = Deno.args
-await import(new URL(module, 'file:///').href)
+await import(module)

@@ -4,6 +4,7 @@
  * just that. It boots as fast as a worker does, and the kernel says what it has used.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { threadCpuMs } from './cpu.ts'
 import { isFromIsolate, type Reason, type ToIsolate } from './messages.ts'
 
@@ -139,7 +140,7 @@ export function bootIsolate(deps: IsolateDeps): Isolate {
 }
 
 function start(deps: IsolateDeps): ChildProcess {
-  const entry = new URL('./isolate-entry.ts', import.meta.url).pathname
+  const entry = fileURLToPath(new URL('./isolate-entry.ts', import.meta.url))
   const flags = ['run', '-A', '--quiet', '--no-lock', '--no-check', '--config', deps.configFile, `--v8-flags=--max-old-space-size=${deps.memoryMb}`]
   return spawn(Deno.execPath(), [...flags, entry, deps.module], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -2,6 +2,7 @@
  * Runs the Edge Functions of supabase/config.toml the way Supabase's Edge Runtime does: `POST /<function>` in an isolate
  * with the cloud's limits. Loopback only. Writes `{"ready":true,"port":n}` once it serves.
  */
+import { fileURLToPath } from 'node:url'
 import { createHost } from './host.ts'
 import { bootIsolate } from './isolate.ts'
 import { log } from './log.ts'
@@ -11,18 +12,18 @@ import { readSettings, type Settings } from './settings.ts'
 const root = new URL('../../../', import.meta.url)
 const checkEveryMs = 20
 
-function settingsOrExit(): Settings {
+function read(): Settings | undefined {
   try {
-    return readSettings(Deno.env.toObject(), new URL('supabase/config.toml', root).pathname)
+    return readSettings(Deno.env.toObject(), fileURLToPath(new URL('supabase/config.toml', root)))
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
-    Deno.exit(1)
+    return undefined
   }
 }
 
-const settings = settingsOrExit()
+const settings = read() ?? Deno.exit(1)
 const { limits, preboot } = settings
-const configFile = new URL('deno.json', root).pathname
+const configFile = fileURLToPath(new URL('deno.json', root))
 
 let isolates = 0
 const pools = new Map(

@@ -1,4 +1,5 @@
 /** Environment and supabase/config.toml → settings of the host. Every fault at once, by name. */
+import { pathToFileURL } from 'node:url'
 import { parseSupabaseConfig } from '../supabase/config-toml.ts'
 
 export interface Limits {
@@ -13,7 +14,7 @@ export interface Limits {
 
 export interface Settings {
   readonly port: number
-  /** Function name → path of its module. */
+  /** Function name → URL of its module. */
   readonly functions: ReadonlyMap<string, string>
   readonly limits: Limits
   readonly preboot: boolean
@@ -44,9 +45,9 @@ export function readSettings(env: Readonly<Record<string, string>>, defaultConfi
 function readFunctions(file: string, faults: string[]): Map<string, string> {
   const functions = new Map<string, string>()
   try {
-    const folder = new URL('.', new URL(file, 'file:///'))
+    const folder = new URL('.', pathToFileURL(file))
     for (const [name, { entrypoint }] of Object.entries(parseSupabaseConfig(Deno.readTextFileSync(file)).functions)) {
-      functions.set(name, new URL(entrypoint ?? `functions/${name}/index.ts`, folder).pathname)
+      functions.set(name, new URL(entrypoint ?? `functions/${name}/index.ts`, folder).href)
     }
   } catch (error) {
     faults.push(`supabase/config.toml: ${error instanceof Error ? error.message : String(error)}`)

@@ -49,6 +49,8 @@ function parseTables(text: string): Map<string, Map<string, Value>> {
     const header = /^\[\[?\s*([^\]]+?)\s*\]\]?$/.exec(bare)?.[1]
     if (header !== undefined) {
       table = header.replaceAll('"', '')
+      // A function that is named and left at the defaults is there all the same.
+      tables.set(table, tables.get(table) ?? new Map<string, Value>())
       continue
     }
     const [, key, raw] = /^"?([A-Za-z0-9_.-]+)"?\s*=\s*(.+)$/.exec(bare) ?? []

@@ -44,8 +44,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       pipeline(answer, outgoing, () => undefined)
     })
     forwarded.on('error', () => {
-      if (outgoing.headersSent) return void outgoing.destroy()
-      refuse(incoming, outgoing, 503, { code: 'SUPABASE_EDGE_RUNTIME_ERROR', message: 'Service is temporarily unavailable' })
+      if (outgoing.headersSent) outgoing.destroy()
+      else refuse(incoming, outgoing, 503, { code: 'SUPABASE_EDGE_RUNTIME_ERROR', message: 'Service is temporarily unavailable' })
     })
     // A caller that gives up (pg_net does after its timeout) takes the forwarded call with it.
     outgoing.on('close', () => void (outgoing.writableFinished || forwarded.destroy()))

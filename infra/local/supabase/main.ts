@@ -2,6 +2,7 @@
  * What only Supabase's cloud has, for the local stack: PostgREST's `/rest/v1` as supabase-js calls it, the functions'
  * gateway, pg_net's worker and pg_cron's. Loopback only. Writes `{"ready":true,"port":n}` once it serves.
  */
+import { fileURLToPath } from 'node:url'
 import { createScheduler } from './cron/scheduler.ts'
 import { createGateway } from './gateway.ts'
 import { createKeys } from './keys.ts'
@@ -16,16 +17,16 @@ import { createTables } from './rest/tables.ts'
 import { createStandIn } from './server.ts'
 import { readSettings, type Settings } from './settings.ts'
 
-function settingsOrExit(): Settings {
+function read(): Settings | undefined {
   try {
-    return readSettings(process.env, new URL('../../../supabase/config.toml', import.meta.url).pathname)
+    return readSettings(process.env, fileURLToPath(new URL('../../../supabase/config.toml', import.meta.url)))
   } catch (error) {
     process.stderr.write(`${reasonOf(error)}\n`)
-    process.exit(1)
+    return undefined
   }
 }
 
-const settings = settingsOrExit()
+const settings = read() ?? process.exit(1)
 const url = settings.databaseUrl
 const keys = createKeys({ secret: settings.jwtSecret, now: Date.now })
 const database = createDatabase({ url, statementTimeoutMs: 8000, connectionsPerRole: 10 })

@@ -46,8 +46,10 @@ async function serveRest(deps: ServerDeps, incoming: IncomingMessage, outgoing: 
       headers: incoming.headers,
       body,
     })
-    outgoing.writeHead(reply.status, { ...(reply.body === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }), ...reply.headers })
-    outgoing.end(incoming.method === 'HEAD' ? undefined : reply.body)
+    outgoing.statusCode = reply.status
+    if (reply.body !== undefined) outgoing.setHeader('content-type', 'application/json; charset=utf-8')
+    for (const [name, value] of Object.entries(reply.headers ?? {})) outgoing.setHeader(name, value)
+    outgoing.end(incoming.method === 'HEAD' || reply.body === undefined ? undefined : written(reply.body))
   } catch (error) {
     if (outgoing.destroyed) return
     deps.log('rest.failed', { reason: reasonOf(error) })
@@ -55,12 +57,20 @@ async function serveRest(deps: ServerDeps, incoming: IncomingMessage, outgoing: 
   }
 }
 
+/** A short text leaves in one write with its headers; a long one would be copied to put them together. */
+function written(body: string): string | Buffer {
+  return body.length < 16_384 ? body : Buffer.from(body)
+}
+
+function chunksOf(incoming: IncomingMessage): AsyncIterable<Buffer> {
+  return incoming
+}
+
 /** Undefined when it is too large. */
 async function readBody(incoming: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of incoming) {
-    const part: Buffer = chunk
+  for await (const part of chunksOf(incoming)) {
     bytes += part.length
     if (bytes > maxRestBody) return undefined
     chunks.push(part)

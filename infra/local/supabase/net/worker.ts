@@ -11,7 +11,7 @@ import { sendOnce, type Outcome, type QueuedRequest } from './send.ts'
 
 export interface NetWorker {
   /** A commit asked for a request. */
-  wake(): void
+  readonly wake: () => void
   readonly controls: NetControls
   readonly stats: NetStats
   stop(): Promise<void>
@@ -19,12 +19,12 @@ export interface NetWorker {
 
 /** For tests: what may happen to a doorbell, on demand. */
 export interface NetControls {
-  pause(): void
-  resume(): void
+  readonly pause: () => void
+  readonly resume: () => void
   /** The next `count` requests are taken from the queue and never sent, as in a crash of the server. */
-  drop(count: number): void
+  readonly drop: (count: number) => void
   /** The next `count` requests are sent twice, as when the worker dies before its commit. */
-  double(count: number): void
+  readonly double: (count: number) => void
 }
 
 export interface NetStats {
@@ -33,6 +33,8 @@ export interface NetStats {
   dropped: number
   doubled: number
   paused: boolean
+  /** Nothing to send and no pause running: the next request goes out at once. */
+  idle: boolean
 }
 
 export interface NetWorkerDeps {
@@ -51,7 +53,7 @@ const store = `insert into net._http_response (id, status_code, content_type, he
 
 export function createNetWorker(deps: NetWorkerDeps): NetWorker {
   const stopping = new AbortController()
-  const stats: NetStats = { sent: 0, failed: 0, dropped: 0, doubled: 0, paused: false }
+  const stats: NetStats = { sent: 0, failed: 0, dropped: 0, doubled: 0, paused: false, idle: false }
   let client: pg.Client | undefined
   // What was left in the queue by an earlier process is sent at the start.
   let shouldWake = true
@@ -113,7 +115,9 @@ export function createNetWorker(deps: NetWorkerDeps): NetWorker {
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       if (!shouldWake || stats.paused) {
+        stats.idle = !stats.paused
         await latch.wait(undefined, stopping.signal)
+        stats.idle = false
         continue
       }
       shouldWake = false

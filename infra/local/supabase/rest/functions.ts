@@ -12,7 +12,7 @@ export interface RestFunction {
 export interface Functions {
   /** Every overload under that name. Asks the database only the first time. */
   named(schema: string, name: string): Promise<readonly RestFunction[]>
-  forget(): void
+  readonly forget: () => void
 }
 
 const lookUp = `

@@ -1,6 +1,6 @@
 /** A parsed query → the clauses of a statement. */
 import { quote, typeName, type Parameters } from './identifiers.ts'
-import { parseList, type Column, type Filter, type Order } from './query.ts'
+import { parseList, type Column, type Filter, type Operator, type Order } from './query.ts'
 import { RestError } from './reply.ts'
 
 export function columnsSql(columns: readonly Column[], table: string): string {
@@ -21,21 +21,16 @@ const comparisons = { eq: '=', neq: '<>', gt: '>', gte: '>=', lt: '<', lte: '<='
 
 function filterSql({ column, not, operator, value }: Filter, table: string, parameters: Parameters): string {
   const left = `${table}.${quote(column)}`
-  const condition = (): string => {
-    switch (operator) {
-      case 'is':
-        return `${left} is ${isOperand(value)}`
-      case 'in':
-        // As an array's text, so that its type is the column's, whatever that is.
-        return `${left} = any(${parameters.add(`{${parseList(value).map(arrayItem).join(',')}}`)})`
-      case 'like':
-      case 'ilike':
-        return `${left} ${operator} ${parameters.add(value.replaceAll('*', '%'))}`
-      default:
-        return `${left} ${comparisons[operator]} ${parameters.add(value)}`
-    }
-  }
-  return not ? `not (${condition()})` : condition()
+  const condition = conditionSql(left, operator, value, parameters)
+  return not ? `not (${condition})` : condition
+}
+
+function conditionSql(left: string, operator: Operator, value: string, parameters: Parameters): string {
+  if (operator === 'is') return `${left} is ${isOperand(value)}`
+  // As an array's text, so that its type is the column's, whatever that is.
+  if (operator === 'in') return `${left} = any(${parameters.add(`{${parseList(value).map(arrayItem).join(',')}}`)})`
+  if (operator === 'like' || operator === 'ilike') return `${left} ${operator} ${parameters.add(value.replaceAll('*', '%'))}`
+  return `${left} ${comparisons[operator]} ${parameters.add(value)}`
 }
 
 const isOperands: Readonly<Record<string, string>> = { null: 'null', not_null: 'not null', true: 'true', false: 'false', unknown: 'unknown' }
