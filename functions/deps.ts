@@ -37,6 +37,8 @@ export const pipeline: AnyPipeline = definition
 
 /** A Worker may wait for six connections at once: three for Postgres leave three for Kafka. */
 const RUN_CONNECTIONS = 3
+/** An available-now run that has more to read goes on with the next minute's wake-up. */
+const AVAILABLE_NOW_BUDGET_MS = 50_000
 const API_CONNECTIONS = 2
 
 export function runtime(base: Fields) {

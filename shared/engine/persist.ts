@@ -8,14 +8,19 @@ import { backoff } from './retry.ts'
 
 /** A sleep that somebody can end: a wake-up while a consumer waits makes it look again at once. */
 export interface Nudge {
-  sleep(ms: number, signal: AbortSignal): Promise<void>
+  /** Resolves true when somebody rang before the time was over. */
+  sleep(ms: number, signal: AbortSignal): Promise<boolean>
   ring(): void
 }
 
 export function createNudge(clock: Clock): Nudge {
   let bell = new AbortController()
   return {
-    sleep: (ms, signal) => clock.sleep(ms, { signal: AbortSignal.any([signal, bell.signal]) }),
+    sleep: async (ms, signal) => {
+      const present = bell.signal
+      await clock.sleep(ms, { signal: AbortSignal.any([signal, present]) })
+      return present.aborted
+    },
     ring: () => {
       bell.abort()
       bell = new AbortController()
@@ -45,11 +50,9 @@ export function createPersist({ consumer, clock, log, random, conditions, nudge 
   const wait = async (ms: number, context: BatchContext) => {
     const until = clock.now() + ms
     for (let left = ms; left > 0; left = until - clock.now()) {
-      const slice = Math.min(left, HEARTBEAT_MS)
-      const began = clock.now()
-      await nudge.sleep(slice, context.signal)
+      const rung = await nudge.sleep(Math.min(left, HEARTBEAT_MS), context.signal)
       await context.heartbeat()
-      if (clock.now() - began < slice) return
+      if (rung || context.signal.aborted) return
     }
   }
 

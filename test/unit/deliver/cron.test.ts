@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest'
+import { type CronDeps, sweep } from '../../../functions/cron/handler.ts'
+import { AfluenteError } from '../../../shared/engine/errors.ts'
+import type { Backlog } from '../../../shared/ports/outbox.ts'
+
+const empty: Backlog = { rows: 0, oldestMs: null, leased: false, failures: 0, tables: [] }
+
+function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (consumer: string) => Promise<unknown> } = {}) {
+  const woken: string[] = []
+  const lines: { readonly event: string; readonly fields: unknown }[] = []
+  let rings = 0
+  const line = (event: string, fields?: unknown) => void lines.push({ event, fields })
+  const deps: CronDeps = {
+    consumers: ['postgres', 'elasticsearch'],
+    wake: over.wake ?? (async (consumer) => woken.push(consumer)),
+    outbox: {
+      backlog: async () => {
+        if (over.backlog instanceof Error) throw over.backlog
+        return over.backlog ?? empty
+      },
+    },
+    ring: async () => {
+      rings += 1
+    },
+    log: { info: line, warn: line, error: line },
+  }
+  return { deps, woken, lines, rings: () => rings, run: () => sweep(deps, { signal: new AbortController().signal }) }
+}
+
+test('every consumer is woken, and an outbox without old rows is left alone', async () => {
+  const { run, rings, woken } = stage({ backlog: { ...empty, rows: 3, oldestMs: 2_900 } })
+  await run()
+  expect(woken).toEqual(['postgres', 'elasticsearch'])
+  expect(rings()).toBe(0)
+})
+
+test('rows older than three seconds ring capture', async () => {
+  const { run, rings } = stage({ backlog: { ...empty, rows: 3, oldestMs: 3_100 } })
+  await run()
+  expect(rings()).toBe(1)
+})
+
+test('a consumer that can not be woken holds up neither the others nor the sweep', async () => {
+  const woken: string[] = []
+  const { run, rings, lines } = stage({
+    backlog: { ...empty, rows: 1, oldestMs: 60_000 },
+    wake: async (consumer) => {
+      if (consumer === 'postgres') throw new Error('object is gone')
+      woken.push(consumer)
+    },
+  })
+  await run()
+  expect(woken).toEqual(['elasticsearch'])
+  expect(rings()).toBe(1)
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'wake:postgres', code: 'Error' } })
+})
+
+test('a source that does not answer holds up no consumer', async () => {
+  const { run, woken, lines } = stage({ backlog: new AfluenteError('unavailable', 'network', 'no answer') })
+  await run()
+  expect(woken).toHaveLength(2)
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'outbox', code: 'network' } })
+})
+
+test('a captured table that has a problem is told each time', async () => {
+  const { run, lines } = stage({
+    backlog: { ...empty, tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 0, problem: 'It was dropped.' }] },
+  })
+  await run()
+  expect(lines).toContainEqual({ event: 'source.table-problem', fields: { table: 'public.leads', problem: 'It was dropped.' } })
+})
