@@ -8,7 +8,12 @@ import { AfluenteError } from './engine/errors.ts'
 export type Environment = Readonly<Record<string, unknown>>
 
 const url = (...protocols: readonly string[]) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+  z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+      `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+    )
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 
@@ -104,8 +109,12 @@ export function workerSettings(environment: Environment): WorkerSettings {
 
 function workerFaults(environment: Environment): string[] {
   return [
-    ...(given(environment, 'KAFKA_CA') ? ["KAFKA_CA: Workers can't trust a CA of one's own. Use brokers with a public certificate, and leave it out here."] : []),
-    ...(given(environment, 'ANALYTICS') || given(environment, 'ANALYTICS_DATABASE_URL') ? [] : ['ANALYTICS_DATABASE_URL: missing. Set it, or bind a Hyperdrive as ANALYTICS.']),
+    ...(given(environment, 'KAFKA_CA')
+      ? ["KAFKA_CA: Workers can't trust a CA of one's own. Use brokers with a public certificate, and leave it out here."]
+      : []),
+    ...(given(environment, 'ANALYTICS') || given(environment, 'ANALYTICS_DATABASE_URL')
+      ? []
+      : ['ANALYTICS_DATABASE_URL: missing. Set it, or bind a Hyperdrive as ANALYTICS.']),
   ]
 }
 
@@ -120,7 +129,11 @@ function parse<T extends z.ZodType>(schema: T, environment: Environment, more: r
   const result = schema.safeParse(present)
   const faults = [...(result.success ? [] : result.error.issues.map((issue) => faultOf(issue, present))), ...more]
   if (!result.success || faults.length > 0) {
-    throw new AfluenteError('misconfigured', 'environment', `The environment has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n.env.example explains each name.`)
+    throw new AfluenteError(
+      'misconfigured',
+      'environment',
+      `The environment has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n.env.example explains each name.`,
+    )
   }
   return result.data
 }
@@ -138,7 +151,11 @@ function given(environment: Environment, name: string): boolean {
 
 function supabaseOf(values: { readonly SUPABASE_URL: string; readonly SUPABASE_SERVICE_ROLE_KEY: string }): SupabaseSettings {
   const { hostname } = new URL(values.SUPABASE_URL)
-  return { url: values.SUPABASE_URL.replace(/\/$/, ''), serviceRoleKey: values.SUPABASE_SERVICE_ROLE_KEY, ref: /^([a-z0-9]+)\.supabase\.(?:co|in)$/.exec(hostname)?.[1] ?? 'local' }
+  return {
+    url: values.SUPABASE_URL.replace(/\/$/, ''),
+    serviceRoleKey: values.SUPABASE_SERVICE_ROLE_KEY,
+    ref: /^([a-z0-9]+)\.supabase\.(?:co|in)$/.exec(hostname)?.[1] ?? 'local',
+  }
 }
 
 function kafkaOf(values: z.output<z.ZodObject<typeof kafkaShape>>): KafkaSettings {

@@ -21,7 +21,9 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
     ),
     ...pipeline.tables.flatMap(tableFaults),
     ...topicFaults(pipeline),
-    ...[...topics].filter((topic) => topics.has(deadLetterTopicOf(topic))).map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
+    ...[...topics]
+      .filter((topic) => topics.has(deadLetterTopicOf(topic)))
+      .map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
     ...(Object.keys(pipeline.consumers).length === 0 ? ['consumers: there are none; nothing would be delivered.'] : []),
     ...Object.entries(pipeline.consumers).flatMap(([name, consumer]) => consumerFaults(name, consumer, topics, pipeline.tables)),
   ]
@@ -45,7 +47,9 @@ function tableFaults(table: SourceTable): string[] {
     ...(columns.length === 0 ? [`${name}: it has no columns.`] : []),
     ...(table.key.length === 0 ? [`${name}: it has no key; name the columns of its primary key.`] : []),
     ...duplicates(table.key).map((column) => `${name}: the key names ${column} twice.`),
-    ...table.key.filter((column) => !columns.includes(column)).map((column) => `${name}: the key names ${column}, which is none of its columns (${columns.join(', ')}).`),
+    ...table.key
+      .filter((column) => !columns.includes(column))
+      .map((column) => `${name}: the key names ${column}, which is none of its columns (${columns.join(', ')}).`),
     ...columns.filter((column) => RESERVED.has(column)).map((column) => `${name}: a column may not be named ${column}; the sinks use that name.`),
   ]
 }
@@ -80,7 +84,9 @@ function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceT
   const read = tables.filter((table) => consumer.reads.includes(topicOf(table)))
   const missing = read.filter((table) => indices[table.name] === undefined)
   return [
-    ...read.filter((table) => !INDEX_NAME.test(table.name)).map((table) => `${at}.sink: '${table.name}' can't be an Elasticsearch index; its name must be lower-case and begin with a letter or digit.`),
+    ...read
+      .filter((table) => !INDEX_NAME.test(table.name))
+      .map((table) => `${at}.sink: '${table.name}' can't be an Elasticsearch index; its name must be lower-case and begin with a letter or digit.`),
     ...missing.map((table) => `${at}.sink: it reads ${topicOf(table)} but has no index for ${table.name}.`),
     ...Object.entries(indices).flatMap(([name, index]) => {
       const table = read.find((candidate) => candidate.name === name)
@@ -88,7 +94,9 @@ function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceT
       const unknown = Object.keys(index?.fields ?? {}).filter((field) => !Object.hasOwn(table.columns, field))
       return [
         ...(isWhole(index?.version ?? 0, 1, 9_999) ? [] : [`${at}.sink.indices.${name}.version: it must be a whole number from 1.`]),
-        ...unknown.map((field) => `${at}.sink.indices.${name}: ${field} is no column of ${qualifiedName(table)}; it has ${Object.keys(table.columns).join(', ')}.`),
+        ...unknown.map(
+          (field) => `${at}.sink.indices.${name}: ${field} is no column of ${qualifiedName(table)}; it has ${Object.keys(table.columns).join(', ')}.`,
+        ),
       ]
     }),
   ]

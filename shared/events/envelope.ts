@@ -123,7 +123,11 @@ export function decode(record: LogRecord): Decoded {
   const version = Number(header(record, 'ce_sequence'))
   const table = id?.slice(0, Math.max(0, id.lastIndexOf(':')))
   if (id === undefined || table === undefined || !Number.isSafeInteger(version) || version < 1 || id !== eventIdOf(table, version)) {
-    return malformed(record, 'no-identity', "The headers ce_id and ce_sequence don't name a change: ce_id must be '<schema>.<table>:<version>' and ce_sequence that version.")
+    return malformed(
+      record,
+      'no-identity',
+      "The headers ce_id and ce_sequence don't name a change: ce_id must be '<schema>.<table>:<version>' and ce_sequence that version.",
+    )
   }
   if (record.key === null || !record.key.startsWith('[') || !record.key.endsWith(']')) {
     return malformed(record, 'no-key', 'The Kafka key is not the JSON array of the key columns.')
@@ -133,7 +137,11 @@ export function decode(record: LogRecord): Decoded {
   const body = record.value === null ? null : bodyOf(record.value)
   if (body === null) return malformed(record, 'not-json', 'The value is not a JSON object.')
   if (!isOp(body.op) || (body.op === 'delete' ? body.after !== null : body.after === null)) {
-    return malformed(record, 'not-a-change', `The value must be {"op","before","after"} with op insert, update, delete or read, and "after" an object unless it is a delete.`)
+    return malformed(
+      record,
+      'not-a-change',
+      `The value must be {"op","before","after"} with op insert, update, delete or read, and "after" an object unless it is a delete.`,
+    )
   }
   const publishedAtMs = Math.abs(record.timestampMs) <= LATEST_MS ? record.timestampMs : 0
   return {

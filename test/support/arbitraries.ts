@@ -15,7 +15,18 @@ export const numberText = fc.oneof(
 export const stringText = fc.oneof(
   fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)),
   fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
-  fc.constantFrom(String.raw`"\u0000"`, String.raw`"\ud800"`, String.raw`"\/"`, String.raw`"\\\""`, String.raw`"\\"`, '"}"', '"]},"', String.raw`"\"},\"after\":null}"`, '"\u2028"', '"\u{1F600}"'),
+  fc.constantFrom(
+    String.raw`"\u0000"`,
+    String.raw`"\ud800"`,
+    String.raw`"\/"`,
+    String.raw`"\\\""`,
+    String.raw`"\\"`,
+    '"}"',
+    '"]},"',
+    String.raw`"\"},\"after\":null}"`,
+    '"\u2028"',
+    '"\u{1F600}"',
+  ),
 )
 
 const space = fc.constantFrom('', '', '', ' ', '  ', '\t', '\n', '\r\n')
@@ -30,7 +41,9 @@ export const jsonText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie)
     fc.tuple(space, fc.array(tie('value'), { maxLength: 3 }), space).map(([before, items, after]) => `[${before}${items.join(`${after},${before}`)}${after}]`),
     fc
       .tuple(space, fc.array(fc.tuple(stringText, tie('value')), { maxLength: 3 }), space)
-      .map(([before, members, after]) => `{${before}${members.map(([name, value]) => `${name}${after}:${before}${value}`).join(`${after},${before}`)}${after}}`),
+      .map(
+        ([before, members, after]) => `{${before}${members.map(([name, value]) => `${name}${after}:${before}${value}`).join(`${after},${before}`)}${after}}`,
+      ),
   ),
 })).value
 
@@ -65,4 +78,3 @@ export function recordOf(message: OutboundMessage, at: Partial<LogRecord> = {}):
   const headers = Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, Buffer.from(value)]))
   return { topic: message.topic, partition: 0, offset: '0', timestampMs: 1_795_370_400_000, key: message.key, value: message.value, headers, ...at }
 }
-

@@ -42,7 +42,11 @@ export function placeOf({ consumer, topic, partition }: Pick<Fence, 'consumer' |
 export function assertEpoch(analytics: MemoryAnalytics, fence: Fence): void {
   const present = analytics.epochs.get(placeOf(fence)) ?? 0
   if (fence.epoch === present) return
-  throw new AfluenteError('fenced', 'epoch', `${placeOf(fence)} is held under epoch ${present}; this write came under ${fence.epoch}. Stop, and take the partition anew.`)
+  throw new AfluenteError(
+    'fenced',
+    'epoch',
+    `${placeOf(fence)} is held under epoch ${present}; this write came under ${fence.epoch}. Stop, and take the partition anew.`,
+  )
 }
 
 /** Adds to a partition's counters. Its offset never goes back. */

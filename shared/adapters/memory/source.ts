@@ -74,7 +74,8 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
     const transaction: Transaction = {
       write: ({ table, key, after, traceparent = null }) => {
         const lock = `${table} ${key}`
-        if ((locks.get(lock) ?? transaction) !== transaction) throw new Error(`${table} ${key} is locked by another open transaction. Commit or roll it back first.`)
+        if ((locks.get(lock) ?? transaction) !== transaction)
+          throw new Error(`${table} ${key} is locked by another open transaction. Commit or roll it back first.`)
         const before = own.get(lock) ?? (own.has(lock) ? null : (committed(table).get(key) ?? null))
         if (before === null && after === null) return null
         locks.set(lock, transaction)

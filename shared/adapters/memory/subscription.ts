@@ -18,7 +18,7 @@ export function memorySubscription({ topics, group, subscribe, batchRecords = 50
     const heartbeat = async () => {
       if (member.assignment() !== assignment) throw lost()
     }
-    for (let offset = member.position(place); offset < end && !signal.aborted; ) {
+    for (let offset = member.position(place); offset < end && !signal.aborted;) {
       const records = topics.read(place.topic, place.partition, offset, Math.min(batchRecords, end - offset))
       if (records.length === 0) {
         await topics.appended(signal)
@@ -82,6 +82,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 type Ends = (place: Place) => number
 
 function endsNow(topics: MemoryTopics, subscribe: readonly string[]): Ends {
-  const ends = new Map(subscribe.flatMap((topic) => Array.from({ length: topics.partitions }, (_, partition) => [`${topic}:${partition}`, topics.end(topic, partition)] as const)))
+  const ends = new Map(
+    subscribe.flatMap((topic) => Array.from({ length: topics.partitions }, (_, partition) => [`${topic}:${partition}`, topics.end(topic, partition)] as const)),
+  )
   return ({ topic, partition }) => ends.get(`${topic}:${partition}`) ?? 0
 }

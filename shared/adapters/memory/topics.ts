@@ -9,7 +9,10 @@ export interface MemoryTopics {
   /** Adds a record to the partition of its key. */
   append(message: OutboundMessage): LogRecord
   /** Adds a record that nobody encoded: what a stranger may write to a topic. */
-  appendRaw(topic: string, record: { readonly key: string | null; readonly value: string | null; readonly headers?: Readonly<Record<string, string>> }): LogRecord
+  appendRaw(
+    topic: string,
+    record: { readonly key: string | null; readonly value: string | null; readonly headers?: Readonly<Record<string, string>> },
+  ): LogRecord
   /** Up to `limit` records from `offset` on. */
   read(topic: string, partition: number, offset: number, limit: number): readonly LogRecord[]
   /** The offset the next record of the partition will have. */

@@ -15,12 +15,18 @@ test('what is no duration is refused with the forms that are', () => {
 
 test('any text is either a finite length of at least zero or a RangeError', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.tuple(fc.double(), fc.constantFrom('ms', 's', 'm', 'h', 'd')).map(([n, unit]) => `${n}${unit}`)), (text) => {
-      try {
-        expect(milliseconds(text)).toBeGreaterThanOrEqual(0)
-      } catch (error) {
-        expect(error).toBeInstanceOf(RangeError)
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.tuple(fc.double(), fc.constantFrom('ms', 's', 'm', 'h', 'd')).map(([n, unit]) => `${n}${unit}`),
+      ),
+      (text) => {
+        try {
+          expect(milliseconds(text)).toBeGreaterThanOrEqual(0)
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError)
+        }
+      },
+    ),
   )
 })

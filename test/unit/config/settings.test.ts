@@ -3,7 +3,12 @@ import { captureSettings, type Environment, kafkaSettings, workerSettings } from
 import { isAfluenteError } from '../../../shared/engine/errors.ts'
 
 const kafka = { KAFKA_BROKERS: 'a.example:9092, b.example:9092' }
-const capture = { ...kafka, SUPABASE_URL: 'https://abcdefgh.supabase.co/', SUPABASE_SERVICE_ROLE_KEY: 'service-role-key-of-16', AFLUENTE_WEBHOOK_SECRET: 'webhook-secret-of-16' }
+const capture = {
+  ...kafka,
+  SUPABASE_URL: 'https://abcdefgh.supabase.co/',
+  SUPABASE_SERVICE_ROLE_KEY: 'service-role-key-of-16',
+  AFLUENTE_WEBHOOK_SECRET: 'webhook-secret-of-16',
+}
 const worker = { ...capture, ANALYTICS_DATABASE_URL: 'postgres://u:p@localhost/analytics', AFLUENTE_API_TOKEN: 'an-api-token-of-more-than-16' }
 
 /** The lines of the error, one a fault. */
@@ -31,11 +36,17 @@ describe('a good environment', () => {
 
   test('may hold SASL, a private CA and TLS', () => {
     const sasl = { KAFKA_SASL_MECHANISM: 'scram-sha-512', KAFKA_USERNAME: 'u', KAFKA_PASSWORD: 'p' }
-    expect(kafkaSettings({ ...kafka, ...sasl, KAFKA_SSL: 'true', KAFKA_CA: 'pem' })).toMatchObject({ ssl: true, ca: 'pem', sasl: { mechanism: 'scram-sha-512', username: 'u', password: 'p' } })
+    expect(kafkaSettings({ ...kafka, ...sasl, KAFKA_SSL: 'true', KAFKA_CA: 'pem' })).toMatchObject({
+      ssl: true,
+      ca: 'pem',
+      sasl: { mechanism: 'scram-sha-512', username: 'u', password: 'p' },
+    })
   })
 
   test('an empty variable is one that is not set', () => {
-    expect(workerSettings({ ...worker, ELASTICSEARCH_URL: '', KAFKA_CA: '', KAFKA_SSL: '', KAFKA_USERNAME: '', ANALYTICS: undefined })).toMatchObject({ elasticsearch: undefined })
+    expect(workerSettings({ ...worker, ELASTICSEARCH_URL: '', KAFKA_CA: '', KAFKA_SSL: '', KAFKA_USERNAME: '', ANALYTICS: undefined })).toMatchObject({
+      elasticsearch: undefined,
+    })
   })
 
   test('a Hyperdrive binding wins over the plain URL', () => {
@@ -50,7 +61,14 @@ describe('a good environment', () => {
 describe('a wrong environment', () => {
   test('an empty one has every required name in the list, once, and nothing else', () => {
     expect(namesIn(faults(captureSettings, {})).toSorted()).toEqual(['AFLUENTE_WEBHOOK_SECRET', 'KAFKA_BROKERS', 'SUPABASE_SERVICE_ROLE_KEY', 'SUPABASE_URL'])
-    expect(namesIn(faults(workerSettings, {})).toSorted()).toEqual(['AFLUENTE_API_TOKEN', 'AFLUENTE_WEBHOOK_SECRET', 'ANALYTICS_DATABASE_URL', 'KAFKA_BROKERS', 'SUPABASE_SERVICE_ROLE_KEY', 'SUPABASE_URL'])
+    expect(namesIn(faults(workerSettings, {})).toSorted()).toEqual([
+      'AFLUENTE_API_TOKEN',
+      'AFLUENTE_WEBHOOK_SECRET',
+      'ANALYTICS_DATABASE_URL',
+      'KAFKA_BROKERS',
+      'SUPABASE_SERVICE_ROLE_KEY',
+      'SUPABASE_URL',
+    ])
     expect(faults(kafkaSettings, {})).toEqual(['  - KAFKA_BROKERS: missing.'])
   })
 

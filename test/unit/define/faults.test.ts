@@ -7,7 +7,11 @@ import type { SourceTable } from '../../../shared/tables/table.ts'
 const orders: SourceTable = { schema: 'public', name: 'orders', key: ['id'], columns: { id: 'bigint', total: 'numeric(14,2)' } }
 const toPostgres: AnyConsumer = { reads: ['afluente.public.orders'], sink: { kind: 'postgres', bronze: true, silver: true }, mode: 'continuous', instances: 1 }
 const toIndex: AnyConsumer = { ...toPostgres, sink: { kind: 'elasticsearch', indices: { orders: { version: 1 } } } }
-const sound: AnyPipeline = { tables: [orders], topics: { partitions: 4, maxMessageBytes: 8_388_608, retention: '7d' }, consumers: { postgres: toPostgres, elasticsearch: toIndex } }
+const sound: AnyPipeline = {
+  tables: [orders],
+  topics: { partitions: 4, maxMessageBytes: 8_388_608, retention: '7d' },
+  consumers: { postgres: toPostgres, elasticsearch: toIndex },
+}
 
 const withTable = (table: Partial<SourceTable>): AnyPipeline => ({ ...sound, tables: [{ ...orders, ...table }] })
 const withTopics = (topics: Partial<AnyPipeline['topics']>): AnyPipeline => ({ ...sound, topics: { ...sound.topics, ...topics } })
@@ -30,7 +34,11 @@ describe('each fault is named where it stands', () => {
     ['two tables of one name', { ...sound, tables: [orders, { ...orders, schema: 'sales' }] }, 'tables: two tables are named orders;'],
     ['a table that can be no topic', withTable({ name: 'my orders' }), "public.my orders: 'afluente.public.my orders' can't be a Kafka topic"],
     ['a topic too long for its dead letters', withTable({ name: 'x'.repeat(249 - 'afluente.public.'.length) }), 'at most 245'],
-    ['a table where the dead letters of another lie', { ...sound, tables: [orders, { ...orders, name: 'orders.dlq' }] }, 'afluente.public.orders.dlq would be a table'],
+    [
+      'a table where the dead letters of another lie',
+      { ...sound, tables: [orders, { ...orders, name: 'orders.dlq' }] },
+      'afluente.public.orders.dlq would be a table',
+    ],
     ['no columns', withTable({ columns: {}, key: [] }), 'public.orders: it has no columns.'],
     ['no key', withTable({ key: [] }), 'public.orders: it has no key;'],
     ['a key column twice', withTable({ key: ['id', 'id'] }), 'public.orders: the key names id twice.'],
@@ -44,17 +52,45 @@ describe('each fault is named where it stands', () => {
     ['no consumers', { ...sound, consumers: {} }, 'consumers: there are none;'],
     ['a consumer of a wrong name', { ...sound, consumers: { 'My Consumer': toPostgres } }, "consumers.My Consumer: a consumer's name is lower-case"],
     ['a consumer that reads nothing', withPostgres({ reads: [] }), 'consumers.postgres: it reads no topic.'],
-    ['a topic read twice', withPostgres({ reads: ['afluente.public.orders', 'afluente.public.orders'] }), 'consumers.postgres: it reads afluente.public.orders twice.'],
-    ['a topic that is none', withPostgres({ reads: ['afluente.public.order'] }), 'consumers.postgres: there is no topic afluente.public.order; there are afluente.public.orders.'],
+    [
+      'a topic read twice',
+      withPostgres({ reads: ['afluente.public.orders', 'afluente.public.orders'] }),
+      'consumers.postgres: it reads afluente.public.orders twice.',
+    ],
+    [
+      'a topic that is none',
+      withPostgres({ reads: ['afluente.public.order'] }),
+      'consumers.postgres: there is no topic afluente.public.order; there are afluente.public.orders.',
+    ],
     ['no instances', withPostgres({ instances: 0 }), 'consumers.postgres.instances: 0 is not a whole number from 1 to 64.'],
-    ['a sink that keeps nothing', withPostgres({ sink: { kind: 'postgres', bronze: false, silver: false } }), 'consumers.postgres.sink: it keeps neither bronze nor silver.'],
+    [
+      'a sink that keeps nothing',
+      withPostgres({ sink: { kind: 'postgres', bronze: false, silver: false } }),
+      'consumers.postgres.sink: it keeps neither bronze nor silver.',
+    ],
     ['a table read without an index', withIndex({}), 'consumers.elasticsearch.sink: it reads afluente.public.orders but has no index for orders.'],
-    ['an index of a table that is not read', withIndex({ orders: { version: 1 }, leads: { version: 1 } }), 'consumers.elasticsearch.sink.indices.leads: the consumer reads no table of that name.'],
-    ['an index without a version', withIndex({ orders: { version: 0 } }), 'consumers.elasticsearch.sink.indices.orders.version: it must be a whole number from 1.'],
-    ['a field that is no column', withIndex({ orders: { version: 1, fields: { totl: 'text' } } }), 'consumers.elasticsearch.sink.indices.orders: totl is no column of public.orders; it has id, total.'],
+    [
+      'an index of a table that is not read',
+      withIndex({ orders: { version: 1 }, leads: { version: 1 } }),
+      'consumers.elasticsearch.sink.indices.leads: the consumer reads no table of that name.',
+    ],
+    [
+      'an index without a version',
+      withIndex({ orders: { version: 0 } }),
+      'consumers.elasticsearch.sink.indices.orders.version: it must be a whole number from 1.',
+    ],
+    [
+      'a field that is no column',
+      withIndex({ orders: { version: 1, fields: { totl: 'text' } } }),
+      'consumers.elasticsearch.sink.indices.orders: totl is no column of public.orders; it has id, total.',
+    ],
     [
       'a table that can be no index',
-      { ...sound, tables: [{ ...orders, name: 'Orders' }], consumers: { e: { ...toIndex, reads: ['afluente.public.Orders'], sink: { kind: 'elasticsearch', indices: { Orders: { version: 1 } } } } } },
+      {
+        ...sound,
+        tables: [{ ...orders, name: 'Orders' }],
+        consumers: { e: { ...toIndex, reads: ['afluente.public.Orders'], sink: { kind: 'elasticsearch', indices: { Orders: { version: 1 } } } } },
+      },
       "consumers.e.sink: 'Orders' can't be an Elasticsearch index;",
     ],
   ]

@@ -40,10 +40,19 @@ describe('a definition with a wrong name does not compile, and the message names
       `const topics = { partitions: 4, maxMessageBytes: 8_388_608, retention: '7d' } as const`,
     ].join('\n')
     const sources = Object.entries({ ...Object.fromEntries(Object.entries(wrong).map(([name, [source]]) => [name, source])), good })
-    for (const [name, source] of sources) await writeFile(join(folder, `${fileOf(name)}.ts`), `${header}\nexport const it = ${source}\nexport const used = [table, leads, chatSessions, topics, definePipeline]\n`)
-    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.base.json'), compilerOptions: { types: [], lib: ['ESNext'] }, include: ['*.ts'] }))
+    for (const [name, source] of sources)
+      await writeFile(
+        join(folder, `${fileOf(name)}.ts`),
+        `${header}\nexport const it = ${source}\nexport const used = [table, leads, chatSessions, topics, definePipeline]\n`,
+      )
+    await writeFile(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ extends: join(root, 'tsconfig.base.json'), compilerOptions: { types: [], lib: ['ESNext'] }, include: ['*.ts'] }),
+    )
     output = await new Promise((resolve) => {
-      execFile(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false'], (_, stdout, stderr) => resolve(stdout + stderr))
+      execFile(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false'], (_, stdout, stderr) =>
+        resolve(stdout + stderr),
+      )
     })
   }, 60_000)
 

@@ -35,7 +35,22 @@ test('every event is a CloudEvent 1.0 in the binary mode of the Kafka binding', 
 test('its source is a URI reference, whatever the table is named', () => {
   fc.assert(
     fc.property(fc.constantFrom('public.leads', 'Sales.Order items', 'público.léads', 'a.b?c#d', 'a.100%'), (table) => {
-      const { source } = read(encode({ version: 1, table, topic: 't', key: '[1]', op: 'insert', before: null, after: '{"a":1}', occurredAt: '2026-11-22T18:00:00.123456Z', traceparent: null }, context))
+      const { source } = read(
+        encode(
+          {
+            version: 1,
+            table,
+            topic: 't',
+            key: '[1]',
+            op: 'insert',
+            before: null,
+            after: '{"a":1}',
+            occurredAt: '2026-11-22T18:00:00.123456Z',
+            traceparent: null,
+          },
+          context,
+        ),
+      )
       expect(source).toMatch(/^\/supabase\/abcdefghijklmnop\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+\/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+$/)
       expect(source.split('/').slice(3).map(decodeURIComponent).join('.')).toBe(table)
     }),
@@ -43,6 +58,20 @@ test('its source is a URI reference, whatever the table is named', () => {
 })
 
 test('so is the mark of a change that was too large, with its size as an extension', () => {
-  const message = encodeKeyOnly({ version: 1, table: 'public.leads', topic: 't', key: '[1]', op: 'insert', before: null, after: '{"a":1}', occurredAt: '2026-11-22T18:00:00.123456Z', traceparent: null }, context, 9_000_000)
+  const message = encodeKeyOnly(
+    {
+      version: 1,
+      table: 'public.leads',
+      topic: 't',
+      key: '[1]',
+      op: 'insert',
+      before: null,
+      after: '{"a":1}',
+      occurredAt: '2026-11-22T18:00:00.123456Z',
+      traceparent: null,
+    },
+    context,
+    9_000_000,
+  )
   expect(read(message)).toMatchObject({ id: 'public.leads:1', oversized: '9000000' })
 })

@@ -43,9 +43,12 @@ describe('a change becomes an event and comes back', () => {
 
   test('and its value is the JSON that people are promised', () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string({ minLength: 2 }), fc.jsonValue()).map((row) => JSON.stringify(row)), (after) => {
-        expect(JSON.parse(encode({ ...lead, after }, context).value)).toEqual({ op: 'update', before: null, after: JSON.parse(after) })
-      }),
+      fc.property(
+        fc.dictionary(fc.string({ minLength: 2 }), fc.jsonValue()).map((row) => JSON.stringify(row)),
+        (after) => {
+          expect(JSON.parse(encode({ ...lead, after }, context).value)).toEqual({ op: 'update', before: null, after: JSON.parse(after) })
+        },
+      ),
     )
   })
 
@@ -63,7 +66,9 @@ describe('a value that somebody else wrote', () => {
   test('is read with any spacing, order and further members, its images untouched', () => {
     fc.assert(
       fc.property(rowText, rowText, fc.constantFrom('', ' ', '\n  '), fc.constantFrom('insert', 'update', 'read'), (before, after, space, op) => {
-        expect(told(`${space}{${space}"after"${space}:${space}${after},${space}"schema":{"v":[1]},"before":${space}${before}${space},"op":"${op}"${space}}`)).toEqual({ op, before, after })
+        expect(
+          told(`${space}{${space}"after"${space}:${space}${after},${space}"schema":{"v":[1]},"before":${space}${before}${space},"op":"${op}"${space}}`),
+        ).toEqual({ op, before, after })
       }),
     )
   })
@@ -116,7 +121,8 @@ describe('a record that is no event', () => {
     expect(code(good)).toBe('ok')
     expect(code({ ...good, headers: { ...others, ce_sequence: sequence } })).toBe('no-identity')
     expect(code({ ...good, headers: { ...others, ce_id: id } })).toBe('no-identity')
-    for (const wrong of ['', '0', '-1', '1.5', 'NaN', '9007199254740993', 'x']) expect(code({ ...good, headers: { ...good.headers, ce_sequence: wrong } }), wrong).toBe('no-identity')
+    for (const wrong of ['', '0', '-1', '1.5', 'NaN', '9007199254740993', 'x'])
+      expect(code({ ...good, headers: { ...good.headers, ce_sequence: wrong } }), wrong).toBe('no-identity')
     expect(code({ ...good, headers: { ...good.headers, ce_id: 'public.leads:1' } })).toBe('no-identity')
     expect(code({ ...good, headers: { ...good.headers, ce_id: 'leads' } })).toBe('no-identity')
     for (const key of [null, '', 'abc', '{"id":1}', '"a"']) expect(code({ ...good, key }), String(key)).toBe('no-key')
@@ -124,12 +130,22 @@ describe('a record that is no event', () => {
   })
 
   test('never makes decode throw, whatever its key, value, headers and time', () => {
-    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('[1]', '{"op":"', '{"op":"delete","before":{', '{"op":"insert","before":null,"after":{}}', '},"after":null}'))
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('[1]', '{"op":"', '{"op":"delete","before":{', '{"op":"insert","before":null,"after":{}}', '},"after":null}'),
+    )
     const wild = fc.record({
       key: fc.option(text),
       value: fc.option(text),
       timestampMs: fc.oneof(fc.integer(), fc.double(), fc.constantFrom(-1, 9e18)),
-      headers: fc.dictionary(fc.constantFrom('ce_id', 'ce_sequence', 'ce_oversized', 'ce_source', 'traceparent'), fc.oneof(fc.option(text, { nil: undefined }), fc.uint8Array().map((bytes) => Buffer.from(bytes)), fc.constantFrom('public.leads:5', '5'))),
+      headers: fc.dictionary(
+        fc.constantFrom('ce_id', 'ce_sequence', 'ce_oversized', 'ce_source', 'traceparent'),
+        fc.oneof(
+          fc.option(text, { nil: undefined }),
+          fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+          fc.constantFrom('public.leads:5', '5'),
+        ),
+      ),
     })
     fc.assert(
       fc.property(wild, ({ headers, ...rest }) => {

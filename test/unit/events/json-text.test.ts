@@ -4,7 +4,8 @@ import { membersOf, onOneLine } from '../../../shared/events/json-text.ts'
 import { jsonText, stringText } from '../../support/arbitraries.ts'
 
 const member = fc.tuple(stringText, jsonText, fc.constantFrom('', ' ', '\n\t'))
-const objectOf = (members: readonly (readonly [string, string, string])[]) => `{${members.map(([name, value, space]) => `${space}${name}${space}:${space}${value}${space}`).join(',')}}`
+const objectOf = (members: readonly (readonly [string, string, string])[]) =>
+  `{${members.map(([name, value, space]) => `${space}${name}${space}:${space}${value}${space}`).join(',')}}`
 
 // The names are read one by one here: JSON.parse of V8 13.6 (Node 24) reads {"":1,"\n":2} as {"":1,"\\":2}.
 test('the members of any JSON object are its names and the texts of its values, the last of a name winning', () => {
@@ -38,7 +39,32 @@ test('where a name stands twice, the last wins, also when it is written with esc
 })
 
 test('what is not one JSON object has no members', () => {
-  for (const text of ['', ' ', 'null', '[]', '"{}"', '1', '{', '{"a"', '{"a":', '{"a":1', '{"a":1,', '{"a":1,}', '{,}', '{a:1}', '{"a" 1}', '{"a":1 "b":2}', '{"a":x}', '{"a":nullx}', '{"a":1.}', '{}{}', '{"a":1}x', '{"a":"b}', String.raw`{"a\q":1}`, String.raw`{"a":"\"}`]) {
+  for (const text of [
+    '',
+    ' ',
+    'null',
+    '[]',
+    '"{}"',
+    '1',
+    '{',
+    '{"a"',
+    '{"a":',
+    '{"a":1',
+    '{"a":1,',
+    '{"a":1,}',
+    '{,}',
+    '{a:1}',
+    '{"a" 1}',
+    '{"a":1 "b":2}',
+    '{"a":x}',
+    '{"a":nullx}',
+    '{"a":1.}',
+    '{}{}',
+    '{"a":1}x',
+    '{"a":"b}',
+    String.raw`{"a\q":1}`,
+    String.raw`{"a":"\"}`,
+  ]) {
     expect(membersOf(text), text).toBeNull()
   }
 })
@@ -46,10 +72,17 @@ test('what is not one JSON object has no members', () => {
 test('any text gives members or null, and never throws; whatever JSON.parse takes as an object has members', () => {
   const noise = fc.array(fc.constantFrom('{', '}', '[', ']', '"', '\\', ':', ',', ' ', 'a', '1', '-', '.', 'e', 'null', 'true')).map((parts) => parts.join(''))
   fc.assert(
-    fc.property(fc.oneof(noise, noise.map((inner) => `{"a":${inner}}`), fc.string({ unit: 'binary' })), (text) => {
-      const members = membersOf(text)
-      if (isObject(text)) expect(members).not.toBeNull()
-    }),
+    fc.property(
+      fc.oneof(
+        noise,
+        noise.map((inner) => `{"a":${inner}}`),
+        fc.string({ unit: 'binary' }),
+      ),
+      (text) => {
+        const members = membersOf(text)
+        if (isObject(text)) expect(members).not.toBeNull()
+      },
+    ),
     { numRuns: 2_000 },
   )
 })

@@ -12,7 +12,13 @@ describe('the text of a key', () => {
   test('of composite ids that would collide when joined with a dash stays apart', () => {
     const key = (columns: readonly string[]) => JSON.stringify(columns)
     expect(key(['a-b', 'c'])).not.toBe(key(['a', 'b-c']))
-    fc.assert(fc.property(fc.array(fc.string()), fc.array(fc.string()), (a, b) => (key(a) === key(b)) === (JSON.stringify(a.map((c) => [c])) === JSON.stringify(b.map((c) => [c])))))
+    fc.assert(
+      fc.property(
+        fc.array(fc.string()),
+        fc.array(fc.string()),
+        (a, b) => (key(a) === key(b)) === (JSON.stringify(a.map((c) => [c])) === JSON.stringify(b.map((c) => [c]))),
+      ),
+    )
   })
 
   test('passes through the log byte for byte: the key of the message, of the event and its subject are the same', () => {
@@ -26,7 +32,9 @@ describe('the text of a key', () => {
   })
 
   test('of numbers that are equal and written differently stays two keys, as Postgres printed them', () => {
-    const keys = ['[1]', '[1.0]', '[1.00]', '["1"]', '[9007199254740993]', '[9007199254740992]'].map((key) => encode({ ...base, table: 'public.t', version: 1, key }, context).key)
+    const keys = ['[1]', '[1.0]', '[1.00]', '["1"]', '[9007199254740993]', '[9007199254740992]'].map(
+      (key) => encode({ ...base, table: 'public.t', version: 1, key }, context).key,
+    )
     expect(new Set(keys).size).toBe(6)
   })
 })

