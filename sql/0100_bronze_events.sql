@@ -1,7 +1,7 @@
 -- One row an event, whatever silver made of it. `json`, not `jsonb`: the images keep the text Postgres printed.
 -- An application event has op 'event', its id as key, version 0 and its payload in `after`.
 create table if not exists bronze.events (
-  event_id text primary key,
+  event_id text collate "C" primary key,
   source text,
   source_table text,
   key text,
