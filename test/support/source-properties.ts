@@ -1,0 +1,92 @@
+/** What must hold of the source side whoever writes how. Each throws when it does not; the mutants show that each can. */
+import { endState, tableState, type Session, type Source } from './source.ts'
+
+export function check(holds: boolean, otherwise: string): void {
+  if (!holds) throw new Error(otherwise)
+}
+
+/** A table with a user's own trigger, which writes the row again that was just written. */
+export async function makeRestless(source: Source): Promise<void> {
+  await source.run(`
+    create table public.things (id int primary key, n int not null, echoes int not null default 0);
+    create function public.echo() returns trigger language plpgsql as $$
+    begin
+      update public.things set echoes = echoes + 1 where id = new.id;
+      return null;
+    end $$;
+    create trigger echo after insert or update of n on public.things for each row execute function public.echo();
+    select afluente.capture_table('public.things')`)
+  await source.emptyOutbox()
+}
+
+/** Whoever applies the highest version of each key ends with the table. */
+export async function endsEqual(source: Source, table: string, key: string): Promise<void> {
+  const [read, there] = [endState(await source.outbox(table)), await tableState(source, table, key)]
+  check(JSON.stringify([...read]) === JSON.stringify([...there]), `the stream ends with ${JSON.stringify([...read])}, the table is ${JSON.stringify([...there])}`)
+}
+
+/** One statement of each kind, on a table that a user's trigger writes again. */
+export async function echoesArrive(source: Source): Promise<void> {
+  await source.run('insert into public.things (id, n) values (1, 1), (2, 2)')
+  await source.run('update public.things set n = n + 10')
+  await source.run('delete from public.things where id = 2')
+  await endsEqual(source, 'public.things', 'id')
+}
+
+/** Updates of one key by turns: versions grow in the order of the commits. */
+export async function commitsInOrder(source: Source): Promise<void> {
+  await source.run('create table public.turns (id int primary key, n int not null); insert into public.turns values (1, 0)')
+  await source.run(`select afluente.capture_table('public.turns')`)
+  await source.emptyOutbox()
+  const [a, b] = [await source.connect(), await source.connect()]
+  for (const session of [a, b, a, b, a]) await session.run('update public.turns set n = n + 1')
+  const seen = (await source.outbox('public.turns')).map((row) => Number((JSON.parse(row.after ?? '{}') as { n: number }).n))
+  check(JSON.stringify(seen) === '[1,2,3,4,5]', `in version order the row had ${JSON.stringify(seen)}`)
+}
+
+/** What no jsonb and no session's setting may touch comes out as it went in. */
+export async function textIsExact(source: Source): Promise<void> {
+  await source.run(`create table public.texts (id timestamptz primary key, raw json); select afluente.capture_table('public.texts')`)
+  await source.emptyOutbox()
+  const odd = await source.connect()
+  await odd.run(`set timezone = 'Asia/Kolkata'`)
+  await odd.run(`insert into public.texts values ('2026-01-01 00:00:00+00', '{"b":1, "b":"\\u0000"}')`)
+  const row = (await source.outbox('public.texts'))[0]
+  check(row?.key === '["2026-01-01T00:00:00+00:00"]', `the key is ${row?.key ?? 'missing'}`)
+  check(row?.after === '{"id":"2026-01-01T00:00:00+00:00","raw":{"b":1, "b":"\\u0000"}}', `the image is ${row?.after ?? 'missing'}`)
+}
+
+/** Whatever breaks in the capture, the user's statement stands. */
+export async function usersGoOn(source: Source): Promise<void> {
+  await source.run('alter table afluente.outbox rename to outbox_away')
+  try {
+    await source.run(`insert into public.leads (name) values ('Ana')`)
+    check((await source.value('select count(*) from public.leads')) === '1', 'the row is not there')
+  } finally {
+    await source.run('alter table afluente.outbox_away rename to outbox')
+  }
+}
+
+/** A user's transaction that stays open keeps nobody from claiming, renewing or acknowledging. */
+export async function openTransactionsBlockNobody(source: Source): Promise<void> {
+  const [user, capture] = [await source.connect(), await source.connect()]
+  await capture.run(`set lock_timeout = '500ms'`)
+  await user.run('begin')
+  await user.run(`insert into public.leads (name) values ('Ana')`)
+  try {
+    await capture.run(`select afluente.claim(0, 'capture'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1)`)
+  } finally {
+    await user.run('rollback')
+  }
+}
+
+/** Counts statements that ran on a connection while `work` did. */
+export async function during<T>(session: Session, open: string, work: () => Promise<T>, end: 'commit' | 'rollback' = 'commit'): Promise<T> {
+  await session.run('begin')
+  await session.run(open)
+  try {
+    return await work()
+  } finally {
+    await session.run(end)
+  }
+}
