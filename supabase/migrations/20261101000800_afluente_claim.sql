@@ -2,51 +2,16 @@
 -- result sets. One holder a shard at a time, for a lease; taking it under a new owner raises the epoch, and what the holder
 -- of an old epoch asks for is refused.
 
--- The first changes of a shard above floor, in version order straight from the index, as one JSON array (null when there are
--- none), and whether there is more than fitted. Images go in as JSON strings, so that nobody on their way has to parse them;
--- their length is that of the stored value, which needs no reading.
-create function afluente.read_outbox(shard int, floor bigint, max_rows int, max_bytes bigint, out rows json, out more boolean)
-language sql
-volatile
-set search_path = ''
-begin atomic
-  select
-    json_agg(
-      json_build_array(
-        o.version, o.source_table, o.topic, o.key, o.op, o.before::text, o.after::text,
-        to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent
-      )
-    ) filter (where o.fits),
-    not coalesce(bool_and(o.fits), true)
-  from (
-    select
-      r.*,
-      row_number() over w <= max_rows and (
-        row_number() over w = 1
-        or sum(
-          100 + octet_length(r.key) + coalesce(pg_column_size(r.before), 0) + coalesce(pg_column_size(r.after), 0)
-        ) over w <= max_bytes
-      ) as fits
-    from (
-      select o.* from afluente.outbox o
-      where o.shard = read_outbox.shard and o.version > read_outbox.floor
-      order by o.version
-      limit max_rows + 1
-    ) r
-    window w as (order by r.version rows unbounded preceding)
-  ) o;
-end;
-
 -- Takes or renews the lease of a shard and answers changes in version order, up to max_rows and max_bytes (a larger change
 -- comes alone):
 --   {"status":"held","epoch":7,"rows":[[version, source_table, topic, key, op, before, after, occurred_at, traceparent], …],"more":false}
 --   {"status":"busy","retryMs":1200}      another owner holds it
 --   {"status":"refused","reason":"…"}
--- before and after are the row's JSON as text. floor skips the entries of rows acknowledged before, which vacuum hasn't
--- removed yet; a lower version may commit late, so the caller starts from 0 now and then. An owner keeps its epoch for as
--- long as nobody else took the lease. With wait, an empty (or busy) answer is held back while the lease lasts and looked for
--- again every 2 ms; the call that takes the lease answers at once, so that others see it. Renewing happens when a quarter
--- of the lease is gone: most calls then write nothing.
+-- before and after are the row's JSON as text, in a JSON string, so that nobody on its way has to parse it. floor skips the
+-- index entries of changes acknowledged before, which vacuum hasn't removed yet; a lower version may commit late, so the
+-- caller starts from 0 now and then. An owner keeps its epoch for as long as nobody else took the lease. With wait, an empty
+-- (or busy) answer is held back, without a lock, and looked for again every 2 ms; the call that takes the lease answers at
+-- once, so that others see it. A lease is renewed when a quarter of it is gone: most calls write nothing.
 create function afluente.claim(
   shard int, owner text, lease interval default '3 seconds', floor bigint default 0,
   max_rows int default 1000, max_bytes bigint default 4194304, wait interval default '0'
@@ -66,10 +31,11 @@ as $$
 declare
   deadline timestamptz := clock_timestamp() + wait;
   held afluente.shards;
+  taken boolean;
   rows json;
   more boolean;
 begin
-  if owner is null or owner = '' or lease <= interval '0' or max_rows < 1 then
+  if coalesce(owner, '') = '' or lease is null or lease <= interval '0' or max_rows is null or max_rows < 1 then
     return json_build_object('status', 'refused', 'reason', 'claim needs an owner, a lease above zero and max_rows of 1 or more');
   end if;
   loop
@@ -78,23 +44,18 @@ begin
       return json_build_object('status', 'refused', 'reason', format('there is no shard %s', shard));
     end if;
 
-    if held.owner = claim.owner and held.leased_until > greatest(deadline, clock_timestamp()) then
-      select read.rows, read.more into rows, more from afluente.read_outbox(shard, floor, max_rows, max_bytes) read;
-      if rows is null and clock_timestamp() < deadline then
+    taken := false;
+    if held.owner is distinct from claim.owner or held.leased_until <= greatest(deadline, clock_timestamp()) then
+      if held.owner is distinct from claim.owner and held.leased_until > clock_timestamp() then
+        if clock_timestamp() >= deadline then
+          return json_build_object(
+            'status', 'busy',
+            'retryMs', greatest(1, ceil(extract(epoch from held.leased_until - clock_timestamp()) * 1000))::bigint
+          );
+        end if;
         perform pg_sleep(0.002);
         continue;
       end if;
-      if held.leased_until < clock_timestamp() + lease * 0.75 then
-        update afluente.shards s set leased_until = clock_timestamp() + lease
-        where s.shard = claim.shard and s.owner = claim.owner and s.epoch = held.epoch;
-        if not found then
-          continue;
-        end if;
-      end if;
-      exit;
-    end if;
-
-    if held.owner = claim.owner or held.leased_until <= clock_timestamp() then
       update afluente.shards s
       set
         epoch = case when s.owner = claim.owner then s.epoch else s.epoch + 1 end,
@@ -104,21 +65,52 @@ begin
       if not found then
         continue;
       end if;
+      taken := true;
       perform afluente.fold_failures();
-      select read.rows, read.more into rows, more from afluente.read_outbox(shard, floor, max_rows, max_bytes) read;
-      exit;
     end if;
-    if clock_timestamp() >= deadline then
-      return json_build_object(
-        'status', 'busy',
-        'retryMs', greatest(1, ceil(extract(epoch from held.leased_until - clock_timestamp()) * 1000))::bigint
-      );
+
+    -- In version order straight from the index, and no further than what fits. The length of an image is that of the stored
+    -- value, which needs no reading.
+    select
+      json_agg(
+        json_build_array(
+          o.version, o.source_table, o.topic, o.key, o.op, o.before::text, o.after::text,
+          to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent
+        )
+      ) filter (where o.fits),
+      not coalesce(bool_and(o.fits), true)
+    into rows, more
+    from (
+      select
+        r.*,
+        row_number() over w <= claim.max_rows and (
+          row_number() over w = 1
+          or sum(
+            100 + octet_length(r.key) + coalesce(pg_column_size(r.before), 0) + coalesce(pg_column_size(r.after), 0)
+          ) over w <= claim.max_bytes
+        ) as fits
+      from (
+        select o.* from afluente.outbox o
+        where o.shard = claim.shard and o.version > claim.floor
+        order by o.version
+        limit claim.max_rows + 1
+      ) r
+      window w as (order by r.version rows unbounded preceding)
+    ) o;
+
+    if rows is null and not taken and clock_timestamp() < deadline then
+      perform pg_sleep(0.002);
+      continue;
     end if;
-    perform pg_sleep(0.002);
+    if not taken and held.leased_until < clock_timestamp() + lease * 0.75 then
+      update afluente.shards s set leased_until = clock_timestamp() + lease
+      where s.shard = claim.shard and s.owner = claim.owner and s.epoch = held.epoch;
+      if not found then
+        continue;
+      end if;
+    end if;
+    return json_build_object('status', 'held', 'epoch', held.epoch, 'rows', coalesce(rows, '[]'), 'more', more);
   end loop;
-  return json_build_object(
-    'status', 'held', 'epoch', held.epoch, 'rows', coalesce(rows, '[]'), 'more', coalesce(more, false)
-  );
 end
 $$;
 
@@ -139,7 +131,7 @@ declare
 begin
   select s.epoch into present from afluente.shards s where s.shard = acknowledge.shard for share;
   if present is distinct from acknowledge.epoch then
-    return json_build_object('status', 'fenced', 'epoch', present);
+    return json_build_object('status', 'fenced', 'epoch', coalesce(present, 0));
   end if;
   delete from afluente.outbox o where o.shard = acknowledge.shard and o.version = any (versions);
   get diagnostics deleted = row_count;
@@ -163,12 +155,12 @@ begin
     return json_build_object('status', 'done');
   end if;
   select s.epoch into present from afluente.shards s where s.shard = release.shard;
-  return json_build_object('status', 'fenced', 'epoch', present);
+  return json_build_object('status', 'fenced', 'epoch', coalesce(present, 0));
 end
 $$;
 
 revoke all on function
-  afluente.read_outbox(int, bigint, int, bigint), afluente.claim(int, text, interval, bigint, int, bigint, interval),
+  afluente.claim(int, text, interval, bigint, int, bigint, interval),
   afluente.acknowledge(int, bigint, bigint[]), afluente.release(int, bigint)
 from public, anon, authenticated;
 grant execute on function

@@ -55,7 +55,7 @@ begin
   return json_build_object(
     'rows', (select count(*) from (select from afluente.outbox limit 10001) o),
     'oldestMs', (
-      select greatest(0, floor(extract(epoch from clock_timestamp() - min(o.occurred_at)) * 1000))::bigint
+      select floor(extract(epoch from clock_timestamp() - min(o.occurred_at)) * 1000)::bigint
       from afluente.shards s
       cross join lateral (select o.occurred_at from afluente.outbox o where o.shard = s.shard order by o.version limit 1) o
     ),

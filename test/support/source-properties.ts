@@ -1,5 +1,5 @@
 /** What must hold of the source side whoever writes how. Each throws when it does not; the mutants show that each can. */
-import { endState, tableState, type Session, type Source } from './source.ts'
+import { acknowledge, claim, endState, held, tableState, type Source } from './source.ts'
 
 export function check(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise)
@@ -80,13 +80,25 @@ export async function openTransactionsBlockNobody(source: Source): Promise<void>
   }
 }
 
-/** Counts statements that ran on a connection while `work` did. */
-export async function during<T>(session: Session, open: string, work: () => Promise<T>, end: 'commit' | 'rollback' = 'commit'): Promise<T> {
-  await session.run('begin')
-  await session.run(open)
-  try {
-    return await work()
-  } finally {
-    await session.run(end)
+/** Of four that ask at once, again and again, one holds the shard, until its lease has run out. */
+export async function oneHolderAtATime(source: Source): Promise<void> {
+  const sessions = await Promise.all(['a', 'b', 'c', 'd'].map(async (owner) => ({ owner, session: await source.connect() })))
+  for (let round = 1; round <= 5; round += 1) {
+    const answers = await Promise.all(sessions.map(({ owner, session }) => claim(session, owner, { lease: '1 minute' })))
+    const holders = answers.filter((answer) => answer.status === 'held')
+    check(holders.length === 1, `${holders.length} of 4 hold the shard`)
+    for (const holder of holders) check(holder.epoch === round, `the epoch is ${holder.epoch} in round ${round}`)
+    await source.run(`update afluente.shards set leased_until = clock_timestamp(), owner = 'somebody else'`)
   }
+}
+
+/** Who was paused and lost the shard deletes nothing. Wants something in the outbox. */
+export async function acknowledgedOnlyByTheHolder(source: Source): Promise<void> {
+  const old = await held(source, 'paused')
+  await source.run('update afluente.shards set leased_until = clock_timestamp()')
+  const present = await held(source, 'successor')
+  const versions = old.rows.map((row) => row[0])
+  const answer = JSON.stringify(await acknowledge(source, old.epoch, versions))
+  check(answer === JSON.stringify({ status: 'fenced', epoch: present.epoch }), `the acknowledgement under the old epoch was answered with ${answer}`)
+  check((await source.outbox()).length === versions.length, 'changes were deleted under the old epoch')
 }
