@@ -87,8 +87,16 @@ export function createPool(deps: PoolDeps): Pool {
     else if (reason === undefined) counters.crashed += 1
   }
 
+  /** No new requests from here on; what is open goes on. */
+  const retire = (isolate: Isolate): void => {
+    const entry = running.get(isolate.id)
+    if (entry !== undefined) entry.retired = true
+    if (current === isolate) current = undefined
+  }
+
   return {
     current: () => {
+      if (current !== undefined && usage(current, deps.limits, deps.now()).share >= retireAt) retire(current)
       current ??= next ?? boot()
       if (current === next) next = undefined
       return current
@@ -99,12 +107,9 @@ export function createPool(deps: PoolDeps): Pool {
         const { share, reason } = usage(isolate, deps.limits, deps.now())
         const quietFor = isolate.openRequests + isolate.openPromises === 0 ? deps.now() - isolate.busyAtMs : 0
         if (deps.preboot && current === isolate && share >= prebootAt) next ??= boot()
-        if (share >= retireAt && current === isolate) {
-          entry.retired = true
-          current = undefined
-        }
+        if (share >= retireAt) retire(isolate)
         if (quietFor >= (entry.retired ? quietMs : deps.limits.idleMs)) {
-          if (current === isolate) current = undefined
+          retire(isolate)
           isolate.warn('early_drop')
           isolate.end('early_drop')
         } else if (share >= 1) {
