@@ -25,15 +25,16 @@ export interface Member {
 }
 
 export interface MemoryGroup {
-  join(topics: readonly string[]): Member
-  /** Throws out the member that joined first, as when it was silent for too long. It is told only when it asks. */
-  expire(): void
+  join(topics: readonly string[], name?: string): Member
+  /** Throws out the members of that name, as when they were silent for too long. They learn of it only when they ask. */
+  expire(name: string): void
   /** Gives the partitions anew, as when a member comes or goes. */
   rebalance(): void
   committed(place: Place): number | null
 }
 
 interface Seat {
+  readonly name: string
   readonly topics: readonly string[]
   assignment: Assignment | null
   revoke: AbortController
@@ -68,8 +69,8 @@ export function memoryGroup({ partitions }: { readonly partitions: number }): Me
   }
 
   return {
-    join: (topics) => {
-      const seat: Seat = { topics, assignment: null, revoke: new AbortController(), present: true }
+    join: (topics, name = '') => {
+      const seat: Seat = { name, topics, assignment: null, revoke: new AbortController(), present: true }
       seats = [...seats, seat]
       rebalance()
       return {
@@ -83,9 +84,8 @@ export function memoryGroup({ partitions }: { readonly partitions: number }): Me
         leave: () => leave(seat),
       }
     },
-    expire: () => {
-      const [first] = seats
-      if (first !== undefined) leave(first)
+    expire: (name) => {
+      for (const seat of seats) if (seat.name === name) leave(seat)
     },
     rebalance,
     committed: ({ topic, partition }) => offsets.get(`${topic}:${partition}`) ?? null,

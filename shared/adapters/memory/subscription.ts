@@ -8,11 +8,13 @@ export interface MemorySubscriptionDeps {
   readonly topics: MemoryTopics
   readonly group: MemoryGroup
   readonly subscribe: readonly string[]
+  /** What the group calls this member when it throws it out. */
+  readonly member?: string
   /** How many records a batch holds at most. */
   readonly batchRecords?: number
 }
 
-export function memorySubscription({ topics, group, subscribe, batchRecords = 500 }: MemorySubscriptionDeps): Subscription {
+export function memorySubscription({ topics, group, subscribe, member: name, batchRecords = 500 }: MemorySubscriptionDeps): Subscription {
   /** One partition under one assignment, batch by batch: until `end`, until the signal aborts, or until the group won't take a commit. */
   const consume = async (member: Member, assignment: Assignment, place: Place, end: number, handle: HandleBatch, signal: AbortSignal): Promise<void> => {
     const heartbeat = async () => {
@@ -53,12 +55,13 @@ export function memorySubscription({ topics, group, subscribe, batchRecords = 50
   return {
     run: async (handle, options) => {
       if (options.signal.aborted) return
-      const member = group.join(subscribe)
+      const member = group.join(subscribe, name)
       const ends = options.untilEnd ? endsNow(topics, subscribe) : () => Number.POSITIVE_INFINITY
       try {
         for (;;) {
           const assignment = member.assignment()
           if (assignment === null) throw lost()
+          options.onReady?.()
           if (await hold(member, assignment, options, ends, handle)) return
         }
       } finally {
