@@ -1,14 +1,12 @@
 /** A real Postgres for a test file, and an analytics database of its own in it. */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { migrate } from '../../../infra/deploy/migrate.ts'
-import { startStack } from '../../../infra/local/stack.ts'
 import { generatedFiles } from '../../../shared/mappings/silver-ddl.ts'
 import type { SourceTable } from '../../../shared/tables/table.ts'
 import { type ClosableDb, postgresPool } from '../../../shared/adapters/postgres/pool.ts'
+import { startPostgres } from '../../support/postgres.ts'
 
 export interface RealPostgres {
   /** A new, empty database; dropped at the end. */
@@ -23,25 +21,22 @@ export interface RealPostgres {
 
 /** Starts one before the file's tests, unless AFLUENTE_TEST_POSTGRES_URL names one that runs (a superuser's URL). */
 export function realPostgres(): RealPostgres {
-  let server = process.env['AFLUENTE_TEST_POSTGRES_URL'] ?? ''
+  const given = process.env['AFLUENTE_TEST_POSTGRES_URL']
+  let server = given ?? ''
+  let stop = async (): Promise<void> => {}
   const closing: (() => Promise<unknown>)[] = []
   const databases: string[] = []
 
   beforeAll(async () => {
-    if (server !== '') return
-    const home = await mkdtemp(join(resolve('.'), '.afluente-test-'))
-    const stack = await startStack({ home, ports: 'free', only: ['postgres'] })
-    server = stack.info.analytics.url
-    closing.push(async () => {
-      await stack.stop()
-      await rm(home, { recursive: true, force: true })
-    })
+    if (given !== undefined) return
+    const started = await startPostgres()
+    server = started.url
+    stop = started.stop
   })
 
   afterAll(async () => {
-    const [stop, ...clients] = server === process.env['AFLUENTE_TEST_POSTGRES_URL'] ? [undefined, ...closing] : closing
-    await Promise.allSettled(clients.map((close) => close()))
-    if (stop !== undefined) return stop()
+    await Promise.allSettled(closing.map((close) => close()))
+    if (given === undefined) return stop()
     await withClient(server, async (client) => {
       for (const name of databases) await client.query(`drop database ${name} with (force)`)
     })
