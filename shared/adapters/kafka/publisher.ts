@@ -3,15 +3,18 @@ import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
 import type { OutboundMessage } from '../../events/envelope.ts'
 import type { Publisher } from '../../ports/publisher.ts'
 import { isTooLarge, kafkaFault } from './faults.ts'
+import { keyPartitioner } from './partitioner.ts'
+import { installProduceEncoding } from './produce-encoding.ts'
 
 const ALL_REPLICAS = -1
 
 /** Keeps its connection from one `publish` to the next; after an error the next one opens a new session, since a broken one's sequence numbers can't be trusted. */
 export function kafkaPublisher({ kafka }: { readonly kafka: Kafka }): Publisher {
   let session: Promise<Producer> | null = null
+  installProduceEncoding()
 
   const open = async (): Promise<Producer> => {
-    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
+    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false, createPartitioner: keyPartitioner })
     try {
       await producer.connect()
       return producer

@@ -1,0 +1,93 @@
+/** Messages → a Kafka record batch (magic 2), uncompressed. */
+import { ByteWriter, widthOf } from './byte-writer.ts'
+import { crc32c } from './crc32c.ts'
+
+export interface BatchMessage {
+  readonly key: string
+  readonly value: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface BatchSession {
+  /** 64 bits as two halves. */
+  readonly producerId: { readonly high: number; readonly low: number }
+  readonly producerEpoch: number
+  readonly firstSequence: number
+  readonly timestampMs: number
+}
+
+const MAGIC = 2
+/** Most headers stand the same in message after message: the bytes of one that has come twice in a row are kept. */
+const LAST_HEADER = new Map<string, { value: string; bytes: Uint8Array | null }>()
+
+/** Appends the batch to `writer`. */
+export function writeRecordBatch(writer: ByteWriter, messages: readonly BatchMessage[], session: BatchSession): void {
+  writer.reserve(61)
+  writer.int64(0) // first offset: the broker's to give
+  const lengthAt = writer.at
+  writer.int32(0)
+  writer.int32(0) // partition leader epoch
+  writer.int8(MAGIC)
+  const crcAt = writer.at
+  writer.int32(0)
+  const checkedFrom = writer.at
+  writer.int16(0) // attributes: not compressed, no transaction, time of creation
+  writer.int32(messages.length - 1)
+  writer.int64(session.timestampMs)
+  writer.int64(session.timestampMs)
+  writer.int32(session.producerId.high)
+  writer.int32(session.producerId.low)
+  writer.int16(session.producerEpoch)
+  writer.int32(session.firstSequence)
+  writer.int32(messages.length)
+  for (let index = 0; index < messages.length; index += 1) {
+    const message = messages[index]
+    if (message !== undefined) writeRecord(writer, message, index)
+  }
+  writer.int32At(lengthAt, writer.at - lengthAt - 4)
+  writer.int32At(crcAt, crc32c(writer.bytes, checkedFrom, writer.at))
+}
+
+function writeRecord(writer: ByteWriter, { headers, key, value }: BatchMessage, offsetDelta: number): void {
+  const begin = writer.at
+  // Room for the record's length as it most likely will be; the record moves when it is not.
+  const guess = widthOf(value.length + 500)
+  writer.reserve(guess + 16)
+  writer.at += guess
+  writer.int8(0) // attributes: none are defined
+  writer.int8(0) // timestamp delta
+  writer.varint(offsetDelta)
+  writer.text(key)
+  writer.text(value)
+  const names = Object.keys(headers)
+  writer.reserve(5)
+  writer.varint(names.length)
+  for (const name of names) writeHeader(writer, name, headers[name] ?? '')
+  const size = writer.at - begin - guess
+  const width = widthOf(size)
+  if (width !== guess) {
+    writer.reserve(5)
+    writer.bytes.copyWithin(begin + width, begin + guess, writer.at)
+  }
+  writer.at = begin
+  writer.varint(size)
+  writer.at += size
+}
+
+function writeHeader(writer: ByteWriter, name: string, value: string): void {
+  const last = LAST_HEADER.get(name)
+  const again = last?.value === value
+  if (again && last.bytes !== null) {
+    writer.reserve(last.bytes.length)
+    writer.raw(last.bytes)
+    return
+  }
+  const begin = writer.at
+  writer.text(name)
+  writer.text(value)
+  if (last === undefined) LAST_HEADER.set(name, { value, bytes: null })
+  else {
+    last.value = value
+    last.bytes = again ? writer.bytes.slice(begin, writer.at) : null
+  }
+}
