@@ -1,0 +1,18 @@
+/** `npx afluente VERB`. Exit 0 well, 1 a fault found, 2 wrong use. */
+import { describe } from '../local/fault.ts'
+import { readEnvironment } from '../local/settings.ts'
+import { runVerb } from './run.ts'
+import { status } from './status.ts'
+
+process.stdout.on('error', () => undefined)
+
+process.exitCode = await runVerb(
+  { status },
+  {
+    args: process.argv.slice(2),
+    env: readEnvironment(process.env),
+    out: (line) => process.stdout.write(`${line}\n`),
+    err: (line) => process.stderr.write(`${line}\n`),
+    describe,
+  },
+)

@@ -1,0 +1,51 @@
+import type { Readiness, Status } from './status.ts'
+
+export interface Shown {
+  readonly worker: string
+  readonly ready: Readiness
+  readonly status: Status
+  readonly faults: readonly string[]
+}
+
+/** The status for people. Ids, counts and states only. */
+export function statusLines({ worker, ready, status, faults }: Shown): readonly string[] {
+  const { consumers, outbox, deadLetters, latency } = status
+  const unsettled = (deadLetters ?? []).filter(({ letters }) => letters > 0)
+  return [
+    `afluente ${status.version} · ${status.environment} · ${worker} · ${status.at}`,
+    '',
+    'parts',
+    ...ready.parts.map(({ name, ok, latencyMs, reason }) => `  ${mark(ok)} ${name.padEnd(24)} ${ok ? `${latencyMs} ms` : (reason ?? 'does not answer')}`),
+    'consumers',
+    ...consumers.map(
+      ({ name, state, reason, lag, counters }) =>
+        `  ${mark(state === 'running' || state === 'idle')} ${name.padEnd(24)} ${state}, lag ${lag ?? 'unknown'}${counters === null ? '' : `, ${countsOf(counters)}`}${reason === '' ? '' : ` (${reason})`}`,
+    ),
+    'outbox',
+    outbox === null
+      ? '  ✗ unknown: the source does not answer'
+      : `  ${mark(outbox.failures === 0)} ${outbox.rows > 10_000 ? 'more than 10000' : outbox.rows} change(s) waiting${outbox.oldestMs === null ? '' : `, the oldest for ${(outbox.oldestMs / 1_000).toFixed(1)} s`}`,
+    'dead letters',
+    ...(deadLetters === null
+      ? ['  ✗ unknown: the analytics database does not answer']
+      : unsettled.length === 0
+        ? ['  ✓ none']
+        : unsettled.map(({ consumer, state, letters }) => `  ! ${letters} ${state}, of the consumer ${consumer}`)),
+    ...(latency === null || latency.p50Ms === null
+      ? []
+      : [
+          'latency, last minute',
+          `    ${latency.events} events · p50 ${Math.round(latency.p50Ms)} ms · p99 ${Math.round(latency.p99Ms ?? 0)} ms, source to bronze`,
+        ]),
+    '',
+    ...(faults.length === 0 ? ['all is well'] : [`${faults.length} fault(s):`, ...faults.map((fault) => `  ✗ ${fault}`)]),
+  ]
+}
+
+function mark(ok: boolean): string {
+  return ok ? '✓' : '✗'
+}
+
+function countsOf({ consumed, accepted, duplicate, late, dead }: NonNullable<Status['consumers'][number]['counters']>): string {
+  return `${consumed} consumed = ${accepted} accepted + ${duplicate} duplicate + ${late} late + ${dead} dead`
+}

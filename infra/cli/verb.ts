@@ -1,0 +1,24 @@
+/** What every verb of the command line is, and what it is given. */
+
+export const EXIT = { well: 0, fault: 1, wrongUse: 2 } as const
+export type Exit = (typeof EXIT)[keyof typeof EXIT]
+
+export interface VerbContext {
+  /** What stands behind the verb. */
+  readonly args: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+  /** One line for people, or the one JSON value. */
+  readonly out: (line: string) => void
+}
+
+export interface Verb {
+  /** One line for the list of verbs. */
+  readonly summary: string
+  readonly usage: string
+  run(context: VerbContext): Promise<Exit>
+}
+
+/** The command was written wrongly: told with the verb's usage, exit 2. */
+export class WrongUse extends Error {
+  override readonly name = 'WrongUse'
+}

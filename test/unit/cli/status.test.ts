@@ -1,0 +1,119 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { runVerb } from '../../../infra/cli/run.ts'
+import { faultsOf, status, type Status } from '../../../infra/cli/status.ts'
+import { describe as tell } from '../../../infra/local/fault.ts'
+
+const well: Status = {
+  at: '2026-11-22T18:00:00.000Z',
+  version: '0.1.0',
+  environment: 'test',
+  consumers: [{ name: 'postgres', state: 'running', reason: '', lag: 0, counters: { consumed: 3, accepted: 1, duplicate: 1, late: 0, dead: 1 } }],
+  outbox: { rows: 0, oldestMs: null, failures: 0, tables: [{ table: 'public.leads', failures: 0, problem: null }] },
+  deadLetters: [{ consumer: 'postgres', state: 'open', letters: 1 }],
+  latency: { events: 3, p50Ms: 12, p99Ms: 40 },
+  faults: [],
+}
+const ready = { ok: true, parts: [{ name: 'kafka', ok: true, latencyMs: 3, reason: null }] }
+
+let server: Server | undefined
+afterEach(() => void server?.close())
+
+async function run(args: readonly string[], answers: Readonly<Record<string, readonly [number, unknown]>> = {}, token = 'the-token') {
+  server = createServer((request, response) => {
+    const good = request.headers.authorization === 'Bearer the-token'
+    const [code, body] = good ? (answers[request.url ?? ''] ?? [404, {}]) : [401, { title: 'The token is missing or wrong' }]
+    response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const said: string[] = []
+  const told: string[] = []
+  const exit = await runVerb(
+    { status },
+    {
+      args: args.map((arg) => (arg === 'URL' ? url : arg)),
+      env: { AFLUENTE_API_TOKEN: token, AFLUENTE_HOME: '/nowhere/at/all' },
+      out: (line) => said.push(line),
+      err: (line) => told.push(line),
+      describe: tell,
+    },
+  )
+  return { exit, out: said.join('\n'), err: told.join('\n') }
+}
+
+const allWell = { '/ready': [200, ready], '/api/status': [200, well] } as const
+
+describe('npx afluente', () => {
+  test('without a verb or with one that isn’t there is wrong use, and lists the verbs', async () => {
+    for (const args of [[], ['destroy'], ['toString']])
+      expect(await run(args)).toMatchObject({ exit: 2, out: '', err: expect.stringContaining('status') as unknown })
+  })
+
+  test('helps when asked', async () => {
+    expect(await run(['--help'])).toMatchObject({ exit: 0, out: expect.stringContaining('status') as unknown })
+    expect(await run(['status', '--help'])).toMatchObject({ exit: 0, out: expect.stringContaining('--json') as unknown })
+  })
+})
+
+describe('npx afluente status', () => {
+  test('shows what runs, and ends with 0 when all is well, dead letters or not', async () => {
+    const { exit, out } = await run(['status', '--url', 'URL'], allWell)
+    expect(exit).toBe(0)
+    expect(out).toContain('3 consumed = 1 accepted + 1 duplicate + 0 late + 1 dead')
+    expect(out).toContain('1 open, of the consumer postgres')
+    expect(out).toContain('all is well')
+  })
+
+  test('with --json is one JSON value', async () => {
+    const { out } = await run(['status', '--json', '--url', 'URL'], allWell)
+    expect(JSON.parse(out)).toMatchObject({ ok: true, faults: [], consumers: [{ name: 'postgres', lag: 0 }], parts: [{ name: 'kafka', ok: true }] })
+  })
+
+  test('ends with 1 when a part is down, and says which and why', async () => {
+    const down = { ok: false, parts: [{ name: 'kafka', ok: false, latencyMs: 2000, reason: 'No answer within 2000 ms.' }] }
+    const { exit, out } = await run(['status', '--url', 'URL'], { ...allWell, '/ready': [503, down] })
+    expect(exit).toBe(1)
+    expect(out).toContain('✗ kafka: No answer within 2000 ms.')
+  })
+
+  test('tells a Worker that is misconfigured, a wrong token, and none at all', async () => {
+    const problem = { title: 'The Worker is not configured', detail: 'KAFKA_BROKERS: missing.' }
+    expect(await run(['status', '--url', 'URL'], { '/ready': [503, problem], '/api/status': [503, problem] })).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('KAFKA_BROKERS: missing.') as unknown,
+    })
+    expect(await run(['status', '--url', 'URL'], allWell, 'another')).toMatchObject({ exit: 1, err: expect.stringContaining('AFLUENTE_API_TOKEN') as unknown })
+    expect(await run(['status', '--url', 'http://127.0.0.1:1'])).toMatchObject({ exit: 1, err: expect.stringContaining('does not answer') as unknown })
+    expect(await run(['status'])).toMatchObject({ exit: 1, err: expect.stringContaining('npm start') as unknown })
+  })
+
+  test('takes no other option', async () => {
+    for (const args of [['--force'], ['--url', 'not a url'], ['leads']]) expect(await run(['status', ...args], allWell)).toMatchObject({ exit: 2 })
+  })
+})
+
+describe('a fault', () => {
+  test.each<[string, Partial<Status>, string]>([
+    ['a consumer that was stopped', { consumers: [{ name: 'postgres', state: 'stopped', reason: '', lag: 0, counters: null }] }, 'resume'],
+    [
+      'a table that lost its trigger',
+      { outbox: { rows: 0, oldestMs: null, failures: 0, tables: [{ table: 'public.leads', failures: 0, problem: 'has no trigger' }] } },
+      'has no trigger',
+    ],
+    [
+      'changes that were not captured',
+      { outbox: { rows: 0, oldestMs: null, failures: 2, tables: [{ table: 'public.leads', failures: 2, problem: null }] } },
+      '2 change(s)',
+    ],
+    ['an outbox that nobody empties', { outbox: { rows: 1, oldestMs: 300_000, failures: 0, tables: [] } }, '300 s'],
+    ['a part that could not be asked', { faults: [{ part: 'dead_letters', reason: 'No answer.' }] }, 'dead_letters'],
+  ])('%s', (_name, change, words) => {
+    expect(faultsOf(ready, { ...well, ...change })).toEqual([expect.stringContaining(words)])
+  })
+
+  test('none of them when all is well', () => {
+    expect(faultsOf(ready, well)).toEqual([])
+  })
+})
