@@ -23,7 +23,9 @@ export interface Settings {
 /** Supabase's free plan: 2 s of CPU, 150 s of wall clock, 256 MB. */
 const cloud = { cpuMs: 2000, wallMs: 150_000, memoryMb: 256, idleMs: 300_000 } as const
 
-export function readSettings(env: Readonly<Record<string, string>>, defaultConfigFile: string): Settings {
+export function readSettings(environment: Readonly<Record<string, string>>, defaultConfigFile: string): Settings {
+  // An empty variable is one that isn't given.
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const faults: string[] = []
   const whole = (name: string, otherwise?: number): number => {
     const text = env[name] ?? otherwise?.toString() ?? ''

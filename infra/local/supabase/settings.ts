@@ -21,7 +21,9 @@ export class SettingsFaults extends Error {
   }
 }
 
-export function readSettings(env: NodeJS.ProcessEnv, defaultConfigFile: string): Settings {
+export function readSettings(environment: NodeJS.ProcessEnv, defaultConfigFile: string): Settings {
+  // An empty variable is one that isn't given.
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const faults: string[] = []
   const need = (name: string): string => {
     const value = env[name] ?? ''
