@@ -22,6 +22,8 @@ create table if not exists silver."leads" (
   primary key ("id")
 );
 
+revoke all on silver."leads" from public;
+
 -- Columns that came into the definition after the table was made.
 alter table silver."leads"
   add column if not exists "id" uuid,
@@ -40,4 +42,47 @@ alter table silver."leads"
   add column if not exists "created_at" timestamptz,
   add column if not exists "updated_at" timestamptz;
 
-revoke all on silver."leads" from public;
+-- Types that have changed in the definition. The view stands in the way; its own file makes it again.
+do $$
+begin
+  if exists (
+    select from pg_attribute as a
+    join (values
+      ('id', 'uuid'),
+      ('name', 'text'),
+      ('email', 'text'),
+      ('phone', 'text'),
+      ('company', 'text'),
+      ('job_title', 'text'),
+      ('source', 'text'),
+      ('status', 'text'),
+      ('score', 'smallint'),
+      ('estimated_value', 'numeric'),
+      ('tags', 'text[]'),
+      ('metadata', 'jsonb'),
+      ('assigned_to', 'uuid'),
+      ('created_at', 'timestamptz'),
+      ('updated_at', 'timestamptz')
+    ) as defined (name, type) on defined.name = a.attname
+    where a.attrelid = 'silver."leads"'::regclass and a.atttypid <> defined.type::regtype
+  ) then
+    drop view if exists bi."leads";
+    alter table silver."leads"
+      alter column "id" type uuid,
+      alter column "name" type text,
+      alter column "email" type text,
+      alter column "phone" type text,
+      alter column "company" type text,
+      alter column "job_title" type text,
+      alter column "source" type text,
+      alter column "status" type text,
+      alter column "score" type smallint,
+      alter column "estimated_value" type numeric,
+      alter column "tags" type text[],
+      alter column "metadata" type jsonb,
+      alter column "assigned_to" type uuid,
+      alter column "created_at" type timestamptz,
+      alter column "updated_at" type timestamptz;
+  end if;
+end
+$$;

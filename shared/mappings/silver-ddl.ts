@@ -32,38 +32,71 @@ export function generatedFiles(pipeline: AnyPipeline): readonly GeneratedFile[] 
   ])
 }
 
-/** Nullable throughout: a tombstone has its key alone, and checks are the source's business. */
+/** Nullable throughout: a tombstone has its key alone, and checks are the source's business. Applied again, it adds columns and changes types. */
 function silverTable(table: SourceTable): string {
   const name = `silver.${quoted(table.name)}`
-  const columns = Object.entries(table.columns).map(([column, type]) => [quoted(column), silverType(type)] as const)
+  const columns = Object.entries(table.columns).map(([column, type]) => ({ column, type: silverType(type) }))
   return `${NOTE}
 create table if not exists ${name} (
-${[...columns, ...BOOKKEEPING].map(([column, type]) => `  ${column} ${type},`).join('\n')}
+${[...columns.map(({ column, type }) => [quoted(column), type] as const), ...BOOKKEEPING].map(([column, type]) => `  ${column} ${type},`).join('\n')}
   primary key (${table.key.map(quoted).join(', ')})
 );
 
+revoke all on ${name} from public;
+
 -- Columns that came into the definition after the table was made.
 alter table ${name}
-${columns.map(([column, type]) => `  add column if not exists ${column} ${type}`).join(',\n')};
+${columns.map(({ column, type }) => `  add column if not exists ${quoted(column)} ${type}`).join(',\n')};
 
-revoke all on ${name} from public;
+-- Types that have changed in the definition. The view stands in the way; its own file makes it again.
+do $$
+begin
+  if exists (
+    select from pg_attribute as a
+    join (values
+${columns.map(({ column, type }) => `      (${literal(column)}, ${literal(type)})`).join(',\n')}
+    ) as defined (name, type) on defined.name = a.attname
+    where a.attrelid = ${literal(name)}::regclass and a.atttypid <> defined.type::regtype
+  ) then
+    drop view if exists bi.${quoted(table.name)};
+    alter table ${name}
+${columns.map(({ column, type }) => `      alter column ${quoted(column)} type ${type}`).join(',\n')};
+  end if;
+end
+$$;
 `
 }
 
-/** Dropped first, since a view's columns can't be reordered in place. `security_invoker`: it shows nobody more than the table does. */
+/**
+ * The living rows. `security_invoker`: the view shows nobody more than the table does. Replaced in place where Postgres allows it
+ * (columns only added at the end), so that views of others on top of it stay. The types stand there to have it made again when one changes.
+ */
 function biView(table: SourceTable): string {
   const name = quoted(table.name)
-  return `${NOTE}
-drop view if exists bi.${name};
-
-create view bi.${name} with (security_invoker = true) as
+  const columns = Object.entries(table.columns)
+  const view = `view bi.${name} with (security_invoker = true) as
 select
-${Object.keys(table.columns)
-  .map((column) => `  ${quoted(column)}`)
-  .join(',\n')}
+${columns.map(([column, type], at) => `  ${quoted(column)}${at < columns.length - 1 ? ',' : ''} -- ${silverType(type)}`).join('\n')}
 from silver.${name}
-where _deleted_at is null;
+where _deleted_at is null;`
+  return `${NOTE}
+do $$
+begin
+
+create or replace ${view}
+
+exception when invalid_table_definition then
+drop view bi.${name};
+
+create ${view}
+
+end
+$$;
 
 revoke all on bi.${name} from public;
 `
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
 }
