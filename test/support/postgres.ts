@@ -32,10 +32,10 @@ export interface TestPostgres {
   stop(): Promise<void>
 }
 
-/** With another `bin` folder, another version of the server. */
-export async function startPostgres({ bin }: { readonly bin?: string } = {}): Promise<TestPostgres> {
-  const found = findBinaries()
-  const binaries = bin === undefined ? found : { postgres: join(bin, 'postgres'), initdb: join(bin, 'initdb') }
+/** Of the version in node_modules; of another one where TEST_POSTGRES_BIN names the folder of its programs. */
+export async function startPostgres(): Promise<TestPostgres> {
+  const bin = process.env['TEST_POSTGRES_BIN']
+  const binaries = bin === undefined ? findBinaries() : { postgres: join(bin, 'postgres'), initdb: join(bin, 'initdb') }
   for (let start = 1; ; start += 1) {
     const folder = mkdtempSync(join(tmpdir(), 'afluente-postgres-'))
     let server: ChildProcess | undefined

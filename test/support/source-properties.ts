@@ -60,8 +60,8 @@ export async function textIsExact(source: Source): Promise<void> {
 export async function usersGoOn(source: Source): Promise<void> {
   await source.run('alter table afluente.outbox rename to outbox_away')
   try {
-    await source.run(`insert into public.leads (name) values ('Ana')`)
-    check((await source.value('select count(*) from public.leads')) === '1', 'the row is not there')
+    const id = await source.value(`insert into public.leads (name) values ('Ana') returning id`)
+    check((await source.value('select name from public.leads where id = $1', [id])) === 'Ana', 'the row is not there')
   } finally {
     await source.run('alter table afluente.outbox_away rename to outbox')
   }
