@@ -37,6 +37,10 @@ export class Deliver extends DurableObject<Env> {
     return this.deliverer.resume()
   }
 
+  leave(): Promise<void> {
+    return this.deliverer.leave()
+  }
+
   status(): Promise<InstanceStatus> {
     return this.deliverer.status()
   }

@@ -37,6 +37,8 @@ export interface Deliverer {
   /** Resolves when the run has flushed and committed. */
   stop(): Promise<InstanceStatus>
   resume(): Promise<InstanceStatus>
+  /** As `stop`, but the next wake-up starts it again: for a runtime that is about to go, so that the group needn't wait for a member that is gone. */
+  leave(): Promise<void>
   status(): Promise<InstanceStatus>
 }
 
@@ -90,6 +92,10 @@ export function createDeliverer({ consumer, instance, run, memory, clock, log }:
       await present?.ended
       sinceMs = clock.now()
       return status()
+    },
+    leave: async () => {
+      present?.controller.abort()
+      await present?.ended
     },
     resume: async () => {
       await memory.setStopped(false)

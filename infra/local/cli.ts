@@ -15,6 +15,12 @@ const unknown = flags.filter((flag) => !known.includes(flag))
 process.stdout.on('error', () => undefined)
 process.stderr.on('error', () => undefined)
 
+// kafkajs sets timers in the past (tulios/kafkajs #1704): harmless here, and nobody can do anything about it.
+process.removeAllListeners('warning')
+process.on('warning', (warning) => {
+  if (warning.name !== 'TimeoutNegativeWarning') console.error(String(warning.stack))
+})
+
 try {
   const env = readEnvironment(process.env)
   const home = homeAt(stackSettings(env).home)

@@ -1,4 +1,4 @@
-import { Kafka, logLevel, type Admin } from 'kafkajs'
+import type { Admin, Kafka } from 'kafkajs'
 import pg from 'pg'
 import type { StackInfo } from './stack-info.ts'
 
@@ -28,14 +28,14 @@ const progressSql = `
 const latencySql = `
   select percentile_disc(array[0.5, 0.99]) within group (order by ms) as p
   from (
-    select extract(epoch from coalesce(pg_xact_commit_timestamp(xmin), received_at) - occurred_at) * 1000 as ms
+    select extract(epoch from coalesce(pg_xact_commit_timestamp(xmin), received_at) - occurred_at) * 1000::float8 as ms
     from bronze.events
     where ctid >= format('(%s,0)', greatest(pg_relation_size('bronze.events') / 8192 - 16, 0))::tid
       and received_at > clock_timestamp() - interval '10 seconds' and op <> 'read'
   ) recent`
 
 /** Reads the status line's numbers from the control tables, bronze, the outbox and Kafka. */
-export function createGauge(info: StackInfo, now: () => number): Gauge {
+export function createGauge({ info, kafka, now }: { readonly info: StackInfo; readonly kafka: Kafka; readonly now: () => number }): Gauge {
   const quiet = (url: string): pg.Pool => {
     const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 2_000, application_name: 'afluente-status' })
     pool.on('error', () => undefined)
@@ -43,13 +43,6 @@ export function createGauge(info: StackInfo, now: () => number): Gauge {
   }
   const analytics = quiet(info.analytics.url)
   const source = quiet(info.source.url)
-  const kafka = new Kafka({
-    brokers: info.kafka.brokers,
-    clientId: 'afluente-status',
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-    connectionTimeout: 2_000,
-  })
   let admin: Admin | undefined
   let last: { consumed: number; at: number } | undefined
 
@@ -89,8 +82,8 @@ export function createGauge(info: StackInfo, now: () => number): Gauge {
       return {
         perSecond: Math.max(0, perSecond),
         waiting: Number(outbox.rows[0]?.n ?? 0) + Math.max(0, ...behind.values()),
-        p50Ms: p50 === undefined ? undefined : Number(p50),
-        p99Ms: p99 === undefined ? undefined : Number(p99),
+        p50Ms: p50 === undefined ? undefined : p50,
+        p99Ms: p99 === undefined ? undefined : p99,
         dead: Number(letters.rows[0]?.n ?? 0),
       }
     },

@@ -34,6 +34,12 @@ export function javaMajor(text: string): number {
 }
 
 /**
+ * Flags for both servers. The quick compiler alone: it halves the CPU that a start takes, and on a machine that also runs
+ * everything else the slow one's threads cost more than its code brings.
+ */
+export const jvmFlags: readonly string[] = ['-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true']
+
+/**
  * Compiles one source file against the jars.
  * @throws Fault when this Java has no compiler (a JRE).
  */

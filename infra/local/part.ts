@@ -50,6 +50,14 @@ export interface PartDeps {
   readonly onChange?: (part: Part) => void
 }
 
+/** Somebody stopped the part before it answered. */
+export class StartInterrupted extends Error {
+  constructor(name: string) {
+    super(`${name} was stopped while it started`)
+    this.name = 'StartInterrupted'
+  }
+}
+
 const keepLogBytes = 8 * 1024 * 1024
 
 /** Makes a part of a recipe; starts nothing. */
@@ -87,7 +95,7 @@ export function createPart(recipe: Recipe, deps: PartDeps): Part {
       })
       become('starting')
       const ready = await until(async () => child === undefined || stopWanted || (await recipe.ready()), recipe.readyWithinMs)
-      if (stopWanted) throw new Fault(`${recipe.name} was stopped while it started`, 'Start it again')
+      if (stopWanted) throw new StartInterrupted(recipe.name)
       if (child === undefined || !ready) throw failure(startOfLog, ready)
       become('running')
     } catch (error) {

@@ -2,8 +2,8 @@
 export interface Progress {
   readonly key: string
   readonly text: string
-  /** Running lines move on a terminal and are left out elsewhere. */
-  readonly state: 'running' | 'done' | 'failed' | 'note'
+  /** Running lines move on a terminal and are left out elsewhere; `gone` takes one away without a word. */
+  readonly state: 'running' | 'done' | 'failed' | 'note' | 'gone'
 }
 
 export type Report = (progress: Progress) => void

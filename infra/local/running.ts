@@ -28,15 +28,23 @@ export async function whenReady(home: Home): Promise<StackInfo | undefined> {
   }
 }
 
-/** Where everything is, one line a part. */
+/** Where everything is, one line a part. Passwords and tokens stay in stack.json: what is printed ends up in logs. */
 export function whereLines(info: StackInfo, home: Home): string[] {
   return [
-    `source         ${info.source.url}`,
+    `source         ${withoutPassword(info.source.url)}`,
     `supabase       ${info.supabase.url}`,
-    `analytics      ${info.analytics.url}`,
+    `analytics      ${withoutPassword(info.analytics.url)}`,
     `kafka          ${info.kafka.brokers.join(', ')}`,
-    `elasticsearch  ${info.elasticsearch.url}`,
+    `elasticsearch  ${withoutPassword(info.elasticsearch.url)}`,
     `worker         ${info.worker.url}`,
-    `tokens and the rest: ${home.stackFile}`,
+    `passwords, tokens, process ids: ${home.stackFile}`,
+    `try: psql "$(node -p "require('${home.stackFile}').source.url")" -c "insert into leads (name, status) values ('Ada', 'new')"`,
   ]
+}
+
+function withoutPassword(text: string): string {
+  const url = new URL(text)
+  if (url.password === '') return text
+  url.password = ''
+  return url.href
 }

@@ -16,6 +16,8 @@ export interface StackSettings {
   readonly external: ExternalServers
   /** Further contract variables that go on to the functions as they are, such as KAFKA_SSL. */
   readonly passOn: Readonly<Record<string, string>>
+  /** Secrets of one's own choice, in place of random ones. */
+  readonly chosen: { readonly webhookSecret?: string; readonly apiToken?: string }
 }
 
 export interface ExternalServers {
@@ -57,6 +59,7 @@ export function stackSettings(env: NodeJS.ProcessEnv): StackSettings {
     ports: parsePorts(env['AFLUENTE_PORTS']),
     supervise: set('AFLUENTE_SUPERVISE') === '1',
     external: defined(external),
+    chosen: defined({ webhookSecret: set('AFLUENTE_WEBHOOK_SECRET'), apiToken: set('AFLUENTE_API_TOKEN') }),
     passOn: Object.fromEntries(names.flatMap((name) => (set(name) === undefined ? [] : [[name, set(name) ?? '']]))),
   }
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { awaitConsumers } from './consumers.ts'
 import { startControl } from './control.ts'
-import { describe } from './fault.ts'
 import { forget, homeAt, makeHome, writePrivate, type Home } from './home.ts'
 import { tryLock, unlock } from './lock.ts'
 import { assertDiskSpace } from './machine.ts'
-import { createPart, type Part } from './part.ts'
+import { createPart, StartInterrupted, type Part } from './part.ts'
 import { placesOf, type Places } from './places.ts'
 import { choosePorts, type PortChoice } from './ports.ts'
 import { prepareSinks, prepareSource, seedOnce } from './prepare-databases.ts'
@@ -44,7 +44,9 @@ export interface Stack {
   cron(): Promise<void>
   /** Stops every part in reverse order and forgets the stack. Data stay. */
   stop(): Promise<void>
-  /** Resolves when the stack has been stopped, by whomever. */
+  /** Aborted as soon as the stack begins to stop, by whomever. */
+  readonly ending: AbortSignal
+  /** Resolves when the stack has been stopped. */
   readonly stopped: Promise<void>
 }
 
@@ -76,7 +78,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     assertDiskSpace(home.root)
     await clearOrphans(home, report)
     const ports = await choosePorts(options.ports ?? settings.ports)
-    const secrets = ensureSecrets(home.secretsFile)
+    const secrets = { ...ensureSecrets(home.secretsFile), ...settings.chosen }
     const places = placesOf(ports, secrets, settings)
     const recipes = stackRecipes({ home, ports, places, secrets, settings, env, report, signal })
     const wanted = partNames.filter((name) => options.only?.includes(name) ?? true)
@@ -140,10 +142,14 @@ async function bringUp(context: Context): Promise<Stack> {
 
   const { promise: stopped, resolve: hasStopped } = Promise.withResolvers<void>()
   const stop = (): Promise<void> => (stopping ??= takeDown())
+  const ending = new AbortController()
   const takeDown = async (): Promise<void> => {
+    ending.abort()
     for (const part of [...parts.values()].toReversed()) {
-      report({ key: part.name, state: 'running', text: `stopping ${part.name}` })
+      if (part.pid !== undefined) report({ key: part.name, state: 'running', text: `stopping ${part.name}` })
+      const ran = part.pid !== undefined
       await part.stop().catch(() => part.kill())
+      report({ key: part.name, state: ran ? 'done' : 'gone', text: `${part.name} stopped` })
     }
     await control?.close()
     process.off('exit', killAll)
@@ -168,9 +174,13 @@ async function bringUp(context: Context): Promise<Stack> {
     }
     if (prepared && !parts.has('postgres')) await prepareSource(context)
     const bundle = wanted.includes('worker') ? [bundleWorker({ env: context.env }).then(() => undefined)] : []
-    await allOrNothing([...names(['postgres', 'kafka', 'elasticsearch']).map(withSource), ...bundle])
-    if (prepared) await prepareSinks(context)
-    await allOrNothing(names(['supabase', 'edge', 'worker']).map((part) => startPart(part, report)))
+    await Promise.all([...names(['postgres', 'kafka', 'elasticsearch']).map(withSource), ...bundle])
+    if (prepared) {
+      await prepareSinks(context)
+      report({ key: 'sinks', state: 'done', text: 'tables, topics and indices prepared' })
+    }
+    await Promise.all(names(['supabase', 'edge', 'worker']).map((part) => startPart(part, report)))
+    if (prepared && parts.has('worker')) await awaitConsumers(context)
     if (prepared && context.demo && (await seedOnce(places.source))) report({ key: 'seed', state: 'done', text: 'source seeded (supabase/seed.sql)' })
     context.signal.throwIfAborted()
     context.signal.removeEventListener('abort', onAbort)
@@ -178,7 +188,7 @@ async function bringUp(context: Context): Promise<Stack> {
     control = await startControl({ token, parts, stop: () => void stop(), cron })
     info = stackInfo(context, parts, { url: control.url, token, pid: process.pid })
     writePrivate(home.stackFile, info)
-    return { info, parts: Object.fromEntries(parts), cron, stop, stopped }
+    return { info, parts: Object.fromEntries(parts), cron, stop, stopped, ending: ending.signal }
   } catch (error) {
     await stop()
     throw error
@@ -194,17 +204,11 @@ async function startPart(part: Part, report: Report): Promise<void> {
     await part.start()
     report({ key: part.name, state: 'done', text: `${part.name} ready after ${seconds(performance.now() - started)}` })
   } catch (error) {
-    report({ key: part.name, state: 'failed', text: `${part.name}: ${describe(error).split('\n')[0] ?? ''}` })
+    if (!(error instanceof StartInterrupted)) report({ key: part.name, state: 'failed', text: `${part.name} did not start` })
     throw error
   } finally {
     clearInterval(ticker)
   }
-}
-
-/** Waits for all, so that nothing is still starting when the first failure is told. */
-async function allOrNothing(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
 }
 
 async function clearOrphans(home: Home, report: Report): Promise<void> {
@@ -239,7 +243,7 @@ function processesOf(parts: ReadonlyMap<string, Part>): Record<string, number> {
 function reporter(options: StackOptions): Report {
   return (progress: Progress) => {
     options.report?.(progress)
-    if (progress.state !== 'running') options.log?.(progress.text)
+    if (progress.state !== 'running' && progress.state !== 'gone') options.log?.(progress.text)
   }
 }
 

@@ -7,6 +7,8 @@ export interface Screen {
   line(text: string): void
   /** The last line, written over each time. Nothing where there is no terminal. */
   status(text: string): void
+  /** Takes away what moves. */
+  clear(): void
 }
 
 export interface ScreenDeps {
@@ -15,7 +17,7 @@ export interface ScreenDeps {
   readonly width: () => number
 }
 
-const signs = { running: '·', done: '✓', failed: '✗', note: ' ' } as const
+const signs = { running: '·', done: '✓', failed: '✗', note: ' ', gone: ' ' } as const
 
 /** Keeps one block of running lines at the bottom; finished lines move above it and stay. */
 export function createScreen(deps: ScreenDeps): Screen {
@@ -28,7 +30,7 @@ export function createScreen(deps: ScreenDeps): Screen {
   const draw = (): void => {
     if (!deps.terminal) return
     const lines = [...running.values()]
-    for (const text of lines) deps.write(`${text.slice(0, deps.width() - 1)}\n`)
+    for (const text of lines) deps.write(`${text.slice(0, Math.max(deps.width(), 40) - 1)}\n`)
     shown = lines.length
   }
   const line = (text: string): void => {
@@ -46,9 +48,17 @@ export function createScreen(deps: ScreenDeps): Screen {
         return draw()
       }
       running.delete(key)
+      if (state === 'gone') {
+        erase()
+        return draw()
+      }
       line(full)
     },
     line,
+    clear: () => {
+      erase()
+      running.clear()
+    },
     status: (text) => {
       erase()
       running.clear()

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { Fault } from '../fault.ts'
 import { repository } from '../home.ts'
 import { ensureJars, type JarsDeps } from '../jars.ts'
-import { compile, findJava } from '../java.ts'
+import { compile, findJava, jvmFlags } from '../java.ts'
 import type { Recipe } from '../part.ts'
 import { assertFree } from '../ports.ts'
 
@@ -35,7 +35,7 @@ export function elasticsearchRecipe(options: ElasticsearchOptions): Recipe {
       const properties = [`-Des.home=${home}`, `-Des.state=${options.data}`, `-Des.port=${options.port}`]
       return {
         file: java,
-        args: ['-Xms256m', '-Xmx512m', '-XX:+ExitOnOutOfMemoryError', ...properties, '-cp', classPath(home), 'LocalNode'],
+        args: ['-Xms256m', '-Xmx512m', ...jvmFlags, ...properties, '-cp', classPath(home), 'LocalNode'],
         env: options.env,
         cwd: options.data,
       }

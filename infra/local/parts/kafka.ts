@@ -7,7 +7,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { Fault } from '../fault.ts'
 import { repository } from '../home.ts'
 import { ensureJars, type JarsDeps } from '../jars.ts'
-import { findJava } from '../java.ts'
+import { findJava, jvmFlags } from '../java.ts'
 import type { Recipe } from '../part.ts'
 import { assertFree } from '../ports.ts'
 
@@ -48,7 +48,7 @@ export function kafkaRecipe(options: KafkaOptions): Recipe {
       if (!existsSync(join(logs, 'meta.properties'))) await format(java, classPath, properties, logs, options)
       return {
         file: java,
-        args: ['-Xms256m', '-Xmx512m', '-XX:+UseG1GC', ...jvmFlags, '-cp', classPath, 'kafka.Kafka', properties],
+        args: ['-Xms256m', '-Xmx512m', ...flags, '-cp', classPath, 'kafka.Kafka', properties],
         env: options.env,
         cwd: options.data,
       }
@@ -64,7 +64,7 @@ export function kafkaRecipe(options: KafkaOptions): Recipe {
   }
 }
 
-const jvmFlags = [`-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`, '-Djava.awt.headless=true', '-XX:+ExitOnOutOfMemoryError']
+const flags = [...jvmFlags, `-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`]
 
 function kafkaJars(deps: JarsDeps): Promise<string> {
   return ensureJars({ name: 'kafka', version: kafkaVersion, pom: join(sources, 'pom.xml') }, deps)
@@ -76,8 +76,8 @@ async function format(java: string, classPath: string, properties: string, logs:
   const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`
   const args = [
     '-Xmx128m',
-    '-XX:TieredStopAtLevel=1',
-    ...jvmFlags,
+
+    ...flags,
     '-cp',
     classPath,
     'kafka.tools.StorageTool',

@@ -6,11 +6,13 @@ import { until } from '../deadline.ts'
 import { describe } from '../fault.ts'
 import { createGauge, readingLine } from '../gauge.ts'
 import { makeHome, type Home } from '../home.ts'
+import { stackKafka } from '../kafka-client.ts'
 import type { Report } from '../progress.ts'
 import { seconds } from '../progress.ts'
 import { followOneRow, rowWayLine } from '../row-way.ts'
 import { whenReady, whereLines } from '../running.ts'
 import { AlreadyRunning, startStack, type Stack } from '../stack.ts'
+import { stackSettings } from '../settings.ts'
 import { createScreen, type Screen } from '../terminal.ts'
 
 export interface StartOptions {
@@ -22,7 +24,10 @@ export interface StartOptions {
 
 /** What a detached supervisor tells the command that started it. */
 const message = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('progress'), progress: z.object({ key: z.string(), text: z.string(), state: z.enum(['running', 'done', 'failed', 'note']) }) }),
+  z.object({
+    type: z.literal('progress'),
+    progress: z.object({ key: z.string(), text: z.string(), state: z.enum(['running', 'done', 'failed', 'note', 'gone']) }),
+  }),
   z.object({ type: z.literal('line'), text: z.string() }),
   z.object({ type: z.literal('end'), code: z.number() }),
 ])
@@ -42,10 +47,8 @@ function ownScreen(): Screen {
 export async function startForeground(options: StartOptions): Promise<number> {
   const screen = ownScreen()
   return hold(options, screen, async (stack) => {
-    const showing = new AbortController()
-    const shown = showStatus(stack, screen, showing.signal)
+    const shown = showStatus(stack, screen, options.env)
     await stack.stopped
-    showing.abort()
     await shown
     screen.line('  stopped; the data stay (npm run reset removes them)')
   })
@@ -80,7 +83,7 @@ export async function superviseForParent(options: StartOptions): Promise<number>
   }
   const output: Output = {
     report: (progress) => {
-      if (progress.state !== 'running') console.log(progress.text)
+      if (progress.state !== 'running' && progress.state !== 'gone') console.log(progress.text)
       send({ type: 'progress', progress })
     },
     line: (text) => send({ type: 'line', text }),
@@ -135,8 +138,9 @@ async function showRow(stack: Stack, output: Output): Promise<void> {
 }
 
 /** Moves each second on a terminal; elsewhere one line a minute. Says which part is dead and what to do. */
-async function showStatus(stack: Stack, screen: Screen, signal: AbortSignal): Promise<void> {
-  const gauge = createGauge(stack.info, () => performance.now())
+async function showStatus(stack: Stack, screen: Screen, env: NodeJS.ProcessEnv): Promise<void> {
+  const signal = stack.ending
+  const gauge = createGauge({ info: stack.info, kafka: stackKafka(stack.info.kafka.brokers, stackSettings(env).passOn), now: () => performance.now() })
   const everyMs = process.stdout.isTTY ? 1_000 : 60_000
   try {
     while (!signal.aborted) {
@@ -151,6 +155,7 @@ async function showStatus(stack: Stack, screen: Screen, signal: AbortSignal): Pr
       await until(() => Promise.resolve(signal.aborted), everyMs, 100)
     }
   } finally {
+    screen.clear()
     await gauge.close()
   }
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSy
 import { join, parse } from 'node:path'
 import { promisify } from 'node:util'
 import * as z from 'zod'
+import { Fault } from '../fault.ts'
 import { repository } from '../home.ts'
 
 const run = promisify(execFile)
@@ -69,9 +70,25 @@ async function wrangler(root: string, outdir: string, env: NodeJS.ProcessEnv): P
       maxBuffer: 16 * 1024 * 1024,
     })
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? `${String(error.stderr)}` : String(error)
-    throw new Error(`the Worker can't be bundled: ${said.trim().slice(0, 2_000)}`, { cause: error })
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error)
+    throw new Fault(
+      `The Worker can't be bundled: ${reasonOf(said)}`,
+      'Mend that file (`npx wrangler deploy --dry-run --outdir dist` says more), then start again',
+      { cause: error },
+    )
   }
+}
+
+/** The bundler's own lines, without colours and without wrangler's words around them. */
+function reasonOf(said: string): string {
+  const lines = said
+    .replaceAll(/\u001B\[[0-9;]*m/g, '')
+    .split('\n')
+    .map((line) => line.trim())
+  const errors = lines.filter((line) => line.includes('[ERROR]') && !line.includes('Build failed'))
+  const place = lines.find((line) => /^\S+:\d+:\d+:$/.test(line))
+  const reason = errors.map((line) => line.replace(/^.*\[ERROR\]\s*/, '')).join('; ') || (lines.find((line) => line !== '') ?? 'no reason given')
+  return place === undefined ? reason : `${reason} (${place.replace(/:$/, '')})`
 }
 
 /** The part of wrangler's own reading of wrangler.toml that is used here. */

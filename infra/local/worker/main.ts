@@ -5,6 +5,8 @@
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pipeline } from '../../../shared/pipeline.ts'
 import { bundleWorker } from './bundle.ts'
 import { fires } from './crons.ts'
 import { localBindings } from './bindings.ts'
@@ -55,6 +57,8 @@ function tick(): void {
   }, wait).unref()
 }
 tick()
+// In the cloud the next minute is never far; whoever starts a stack shouldn't wait for it.
+void scheduled(manifest.crons, new Date()).catch((error: unknown) => console.error(String(error)))
 
 const control = createServer((request, response) => {
   const allowed = request.headers.authorization === `Bearer ${env['AFLUENTE_API_TOKEN'] ?? ''}`
@@ -69,12 +73,27 @@ const control = createServer((request, response) => {
 })
 control.listen({ host: '127.0.0.1', port: Number(env['CONTROL_PORT'] ?? 0) }, () => console.log(JSON.stringify({ ready: true, port: Number(url.port) })))
 
+const leaveWithinMs = 2_500
+
+/** The consumers leave their Kafka groups: else the next start waits until the broker has given up on these members. */
+async function leaveGroups(): Promise<void> {
+  const objects = await worker.getDurableObjectNamespace('DELIVER')
+  const names = Object.entries(pipeline.consumers).flatMap(([name, { instances }]) => Array.from({ length: instances }, (_, index) => `${name}:${index}`))
+  const leaving = names.map((name) => (objects.get(objects.idFromName(name)) as unknown as { leave: () => Promise<void> }).leave())
+  await Promise.race([Promise.all(leaving), sleep(leaveWithinMs)])
+}
+
 let ending = false
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // miniflare's own listener ends this process on the spot.
+  process.removeAllListeners(signal)
   process.on(signal, () => {
     if (ending) return
     ending = true
     control.close()
-    void worker.dispose().finally(() => process.exit(0))
+    void leaveGroups()
+      .catch((error: unknown) => console.error(String(error)))
+      .then(() => worker.dispose())
+      .finally(() => process.exit(0))
   })
 }
