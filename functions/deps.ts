@@ -95,7 +95,7 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
       })
       await runConsumer(
         { consumer: name, subscription, handle, conditions, nudge, clock, log, random },
-        { signal, untilEnd: consumer.mode === 'available-now' },
+        consumer.mode === 'available-now' ? { signal, untilEnd: true, budgetMs: AVAILABLE_NOW_BUDGET_MS } : { signal, untilEnd: false },
       )
     } finally {
       await Promise.allSettled([publisher.close(), db.close()])

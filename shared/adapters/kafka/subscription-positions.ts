@@ -8,7 +8,7 @@ export interface Position {
   readonly start: bigint
   /** The high watermark now. */
   readonly end: bigint
-  /** The committed offset, when the records at it are gone (retention, a topic made anew): read on from the earliest. */
+  /** The committed offset, when the records at it are gone (retention, a topic made anew): reading goes on at the earliest. Negative when it is not known any more. */
   readonly gone: bigint | null
 }
 
@@ -29,11 +29,14 @@ export async function readPositions(admin: Admin, groupId: string, topics: reado
   return new Map(positions.map((position) => [positionKey(position.topic, position.partition), position]))
 }
 
+/** What kafkajs commits in place of an offset that was out of range. */
+const RESET = -2n
+
 export function positionKey(topic: string, partition: number): string {
   return `${topic}:${partition}`
 }
 
 function positionOf(topic: string, partition: number, low: bigint, high: bigint, committed: bigint): Position {
-  const gone = committed >= 0n && (committed < low || committed > high)
+  const gone = committed === RESET || (committed >= 0n && (committed < low || committed > high))
   return { topic, partition, start: committed < 0n || gone ? low : committed, end: high, gone: gone ? committed : null }
 }

@@ -24,8 +24,9 @@ export interface KafkaSubscriptionDeps {
   readonly faultOf: (error: unknown) => Error
 }
 
-const SESSION_TIMEOUT_MS = 30_000
-const HEARTBEAT_MS = 3_000
+/** A member that dies without a word holds its partitions for so long; brokers take no less than six seconds. */
+const SESSION_TIMEOUT_MS = 10_000
+const HEARTBEAT_MS = 2_000
 /** How long the broker holds an empty fetch; records end it at once. */
 const MAX_WAIT_MS = 400
 const FETCH_BYTES = 10 * 1024 * 1024
@@ -93,8 +94,13 @@ async function consume(
     }
     return { starts, ends }
   }
-  const reportGone = (topic: string, partition: number, wanted: bigint, earliest: bigint) =>
-    log.error('offsets.gone', { group: groupId, topic, partition, wanted: String(wanted), earliest: String(earliest) })
+  const reported = new Set<string>()
+  const reportGone = (topic: string, partition: number, wanted: bigint, earliest: bigint) => {
+    const gap = `${topic}:${partition}:${earliest}`
+    if (reported.has(gap)) return
+    reported.add(gap)
+    log.error('offsets.gone', { group: groupId, topic, partition, wanted: wanted < 0n ? 'unknown' : String(wanted), earliest: String(earliest) })
+  }
   const locate = async (topic: string, partition: number, at: bigint) => {
     const range = (await admin.fetchTopicOffsets(topic)).find((one) => one.partition === partition)
     if (range === undefined || (at >= BigInt(range.low) && at <= BigInt(range.high))) return at
@@ -136,7 +142,8 @@ async function consume(
 
   const admitted = admin.connect()
   const start = async () => {
-    await Promise.all([admitted, consumer.connect()])
+    // Looked at before the consumer runs: once it fetches, kafkajs forgets offsets that are gone and goes to the earliest.
+    await Promise.all([admitted.then(positionsNow), consumer.connect()])
     if (signal.aborted) return
     await consumer.subscribe({ topics: [...deps.topics], fromBeginning: true })
     if (signal.aborted) return
