@@ -44,34 +44,60 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
 
   return {
     query: async ({ name, text, values }, { signal }) => {
-      signal.throwIfAborted()
-      const client = await pool.connect().catch((error: unknown) => {
-        throw faultOf(error)
-      })
-      const ended = Promise.withResolvers<never>()
-      const abort = () => ended.reject(signal.reason)
-      const timer = setTimeout(
-        () => ended.reject(new AfluenteError('unavailable', 'timeout', `The analytics database gave no answer in ${deadlineMs} ms.`)),
-        deadlineMs,
-      )
-      signal.addEventListener('abort', abort, { once: true })
-      let broken: unknown
+      const end = endOf(signal, deadlineMs)
       try {
-        const running = client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) })
-        running.catch(() => undefined)
-        const { rows } = await Promise.race([running, ended.promise])
-        return { rows }
+        const client = await connected(pool, end.reached)
+        let sound = false
+        try {
+          const running = client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) })
+          const { rows } = await Promise.race([running, end.reached])
+          sound = true
+          return { rows }
+        } catch (error) {
+          // What Postgres itself reported leaves its connection sound; after anything else an answer may still be on its way.
+          sound = error instanceof pg.DatabaseError
+          throw error
+        } finally {
+          client.release(!sound)
+        }
       } catch (error) {
-        broken = error
-        if (signal.aborted) throw error
-        throw faultOf(error)
+        throw signal.aborted ? error : faultOf(error)
       } finally {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', abort)
-        // An error that Postgres reported leaves its connection sound; any other may leave an answer on its way.
-        client.release(broken !== undefined && !(broken instanceof pg.DatabaseError))
+        end.forget()
       }
     },
     close: () => pool.end(),
+  }
+}
+
+/** A connection that comes after the end goes back unused. */
+async function connected(pool: pg.Pool, end: Promise<never>): Promise<pg.PoolClient> {
+  const connecting = pool.connect()
+  try {
+    return await Promise.race([connecting, end])
+  } catch (error) {
+    connecting.then(
+      (client) => client.release(),
+      () => undefined,
+    )
+    throw error
+  }
+}
+
+/** Rejects when the signal aborts or the time is up, whichever is first. */
+function endOf(signal: AbortSignal, ms: number): { readonly reached: Promise<never>; forget(): void } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  // Raced against; alone, it may reject with nobody listening.
+  promise.catch(() => undefined)
+  const abort = () => reject(signal.reason)
+  const timer = setTimeout(() => reject(new AfluenteError('unavailable', 'timeout', `The analytics database gave no answer in ${ms} ms.`)), ms)
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  return {
+    reached: promise,
+    forget: () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+    },
   }
 }

@@ -27,7 +27,7 @@ const delivery: fc.Arbitrary<Delivery> = fc
  * However events are repeated, reordered and cut into batches: each key ends at the highest version that arrived, and
  * every event is counted once as accepted, duplicate or late.
  */
-export async function checkConvergence(subject: SinkSubject, runs: number): Promise<void> {
+export async function assertConvergence(subject: SinkSubject, runs: number): Promise<void> {
   await fc.assert(
     fc.asyncProperty(delivery, async ({ history, arrivals, batchSizes }) => {
       const ids = [randomUUID(), randomUUID(), randomUUID()]
@@ -58,7 +58,7 @@ export async function checkConvergence(subject: SinkSubject, runs: number): Prom
 }
 
 /** After somebody else took the partition, its old holder changes nothing at all. */
-export async function checkFencing(subject: SinkSubject): Promise<void> {
+export async function assertFencing(subject: SinkSubject): Promise<void> {
   const old = await hold(subject)
   const event = leadEvent({ name: 'old' })
   await old.write(event)

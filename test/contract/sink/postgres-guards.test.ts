@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { leads } from '../../../shared/tables/leads.ts'
 import { eventually } from '../../support/poll.ts'
-import { checkConvergence, checkFencing, idOf } from './checks.ts'
+import { assertConvergence, assertFencing, idOf } from './checks.ts'
 import { realPostgres } from './postgres-server.ts'
 import { postgresSubject } from './postgres-subject.ts'
 import { hold, leadEvent, signal, type SinkSubject } from './subject.ts'
@@ -21,12 +21,12 @@ describe('the version guard', () => {
 
   test('is what keeps an older version from replacing a newer one', async () => {
     const { subject } = await subjectWith(guard, '')
-    await expect(checkConvergence(subject, 60)).rejects.toThrow(/Property failed/)
+    await expect(assertConvergence(subject, 60)).rejects.toThrow(/Property failed/)
   })
 
   test('and with it the same check passes', async () => {
     const { subject } = await subjectWith(guard, guard)
-    await checkConvergence(subject, 60)
+    await assertConvergence(subject, 60)
   })
 })
 
@@ -35,12 +35,12 @@ describe('the epoch', () => {
 
   test('is what keeps an old holder from writing', async () => {
     const { subject } = await subjectWith(guard, 'and $4::bigint is not null')
-    await expect(checkFencing(subject)).rejects.toThrow(/rejected|resolved/)
+    await expect(assertFencing(subject)).rejects.toThrow(/rejected|resolved/)
   })
 
   test('and with it the same check passes', async () => {
     const { subject } = await subjectWith(guard, guard)
-    await checkFencing(subject)
+    await assertFencing(subject)
   })
 })
 
@@ -48,7 +48,7 @@ describe('the lock on the epoch', () => {
   const guard = 'for no key update'
 
   /** The take-over has happened but isn't committed when the old holder writes: it must wait for it and then be refused. */
-  async function checkTakeOverUnderWay({ subject, url }: Awaited<ReturnType<typeof subjectWith>>): Promise<void> {
+  async function assertTakeOverUnderWay({ subject, url }: Awaited<ReturnType<typeof subjectWith>>): Promise<void> {
     const held = await hold(subject)
     const event = leadEvent({ name: 'before' })
     await held.write(event)
@@ -71,10 +71,10 @@ describe('the lock on the epoch', () => {
   }
 
   test('is what keeps a paused writer from slipping past a take-over', async () => {
-    await expect(checkTakeOverUnderWay(await subjectWith(guard, ''))).rejects.toThrow(/resolved/)
+    await expect(assertTakeOverUnderWay(await subjectWith(guard, ''))).rejects.toThrow(/resolved/)
   })
 
   test('and with it the same check passes', async () => {
-    await checkTakeOverUnderWay(await subjectWith(guard, guard))
+    await assertTakeOverUnderWay(await subjectWith(guard, guard))
   })
 })

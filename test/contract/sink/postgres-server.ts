@@ -31,7 +31,7 @@ export function realPostgres(): RealPostgres {
     if (given !== undefined) return
     const started = await startPostgres()
     server = started.url
-    stop = started.stop
+    stop = () => started.stop()
   })
 
   afterAll(async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recordId } from '../../../shared/events/envelope.ts'
 import { leads } from '../../../shared/tables/leads.ts'
-import { checkConvergence, checkFencing, idOf } from './checks.ts'
+import { assertConvergence, assertFencing, idOf } from './checks.ts'
 import { hold, leadEvent, signal, type SinkSubject } from './subject.ts'
 
 export interface SinkContractOptions {
@@ -150,7 +150,7 @@ export function sinkContract(name: string, { make, runs, fences }: SinkContractO
     })
 
     test('however events are repeated, reordered and cut into batches, the highest version of each key stands and the counts add up', async () => {
-      await checkConvergence(subject, runs)
+      await assertConvergence(subject, runs)
     })
 
     test('the offset that is recorded never goes back', async () => {
@@ -163,7 +163,7 @@ export function sinkContract(name: string, { make, runs, fences }: SinkContractO
 
     if (fences) {
       test('under an epoch that is over nothing is written', async () => {
-        await checkFencing(subject)
+        await assertFencing(subject)
       })
 
       test('nothing is written or kept by somebody who never took the partition', async () => {
