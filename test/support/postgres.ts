@@ -61,7 +61,12 @@ function launch(binaries: { readonly postgres: string; readonly initdb: string }
   const user = systemUser(folder)
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
-  const made = run(user, binaries.initdb, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--lc-messages=C', '--no-sync'], folder)
+  const made = run(
+    user,
+    binaries.initdb,
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--lc-messages=C', '--no-sync'],
+    folder,
+  )
   const done = spawnSync(made.file, made.args, { ...made.options, encoding: 'utf8' })
   if (done.status !== 0) throw new Error(`initdb failed: ${done.stderr}`, { cause: done.error })
   const settings = {
@@ -90,7 +95,11 @@ function launch(binaries: { readonly postgres: string; readonly initdb: string }
 function run(user: SystemUser | undefined, file: string, args: readonly string[], path: string) {
   const command = asUser({ file, args: [...args], env: { ...process.env, LC_ALL: 'C' }, cwd: '/' }, user, [path])
   const { uid, gid } = command
-  return { file: command.file, args: [...command.args], options: { cwd: '/', env: { ...process.env, LC_ALL: 'C' }, ...(uid === undefined ? {} : { uid, gid }) } }
+  return {
+    file: command.file,
+    args: [...command.args],
+    options: { cwd: '/', env: { ...process.env, LC_ALL: 'C' }, ...(uid === undefined ? {} : { uid, gid }) },
+  }
 }
 
 async function died(server: ChildProcess, folder: string): Promise<never> {

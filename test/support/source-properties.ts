@@ -20,32 +20,35 @@ export async function makeRestless(source: Source): Promise<void> {
 }
 
 /** Whoever applies the highest version of each key ends with the table. */
-export async function endsEqual(source: Source, table: string, key: string): Promise<void> {
+export async function assertEndsEqual(source: Source, table: string, key: string): Promise<void> {
   const [read, there] = [endState(await source.outbox(table)), await tableState(source, table, key)]
-  check(JSON.stringify([...read]) === JSON.stringify([...there]), `the stream ends with ${JSON.stringify([...read])}, the table is ${JSON.stringify([...there])}`)
+  check(
+    JSON.stringify([...read]) === JSON.stringify([...there]),
+    `the stream ends with ${JSON.stringify([...read])}, the table is ${JSON.stringify([...there])}`,
+  )
 }
 
 /** One statement of each kind, on a table that a user's trigger writes again. */
-export async function echoesArrive(source: Source): Promise<void> {
+export async function assertEchoesArrive(source: Source): Promise<void> {
   await source.run('insert into public.things (id, n) values (1, 1), (2, 2)')
   await source.run('update public.things set n = n + 10')
   await source.run('delete from public.things where id = 2')
-  await endsEqual(source, 'public.things', 'id')
+  await assertEndsEqual(source, 'public.things', 'id')
 }
 
 /** Updates of one key by turns: versions grow in the order of the commits. */
-export async function commitsInOrder(source: Source): Promise<void> {
+export async function assertCommitsInOrder(source: Source): Promise<void> {
   await source.run('create table public.turns (id int primary key, n int not null); insert into public.turns values (1, 0)')
   await source.run(`select afluente.capture_table('public.turns')`)
   await source.emptyOutbox()
   const [a, b] = [await source.connect(), await source.connect()]
   for (const session of [a, b, a, b, a]) await session.run('update public.turns set n = n + 1')
-  const seen = (await source.outbox('public.turns')).map((row) => Number((JSON.parse(row.after ?? '{}') as { n: number }).n))
+  const seen = (await source.outbox('public.turns')).map((row) => (JSON.parse(row.after ?? '{}') as { n: number }).n)
   check(JSON.stringify(seen) === '[1,2,3,4,5]', `in version order the row had ${JSON.stringify(seen)}`)
 }
 
 /** What no jsonb and no session's setting may touch comes out as it went in. */
-export async function textIsExact(source: Source): Promise<void> {
+export async function assertTextIsExact(source: Source): Promise<void> {
   await source.run(`create table public.texts (id timestamptz primary key, raw json); select afluente.capture_table('public.texts')`)
   await source.emptyOutbox()
   const odd = await source.connect()
@@ -57,7 +60,7 @@ export async function textIsExact(source: Source): Promise<void> {
 }
 
 /** Whatever breaks in the capture, the user's statement stands. */
-export async function usersGoOn(source: Source): Promise<void> {
+export async function assertUsersGoOn(source: Source): Promise<void> {
   await source.run('alter table afluente.outbox rename to outbox_away')
   try {
     const id = await source.value(`insert into public.leads (name) values ('Ana') returning id`)
@@ -68,7 +71,7 @@ export async function usersGoOn(source: Source): Promise<void> {
 }
 
 /** A user's transaction that stays open keeps nobody from claiming, renewing or acknowledging. */
-export async function openTransactionsBlockNobody(source: Source): Promise<void> {
+export async function assertOpenTransactionsBlockNobody(source: Source): Promise<void> {
   const [user, capture] = [await source.connect(), await source.connect()]
   await capture.run(`set lock_timeout = '500ms'`)
   await user.run('begin')
@@ -81,7 +84,7 @@ export async function openTransactionsBlockNobody(source: Source): Promise<void>
 }
 
 /** Of four that ask at once, again and again, one holds the shard, until its lease has run out. */
-export async function oneHolderAtATime(source: Source): Promise<void> {
+export async function assertOneHolderAtATime(source: Source): Promise<void> {
   const sessions = await Promise.all(['a', 'b', 'c', 'd'].map(async (owner) => ({ owner, session: await source.connect() })))
   for (let round = 1; round <= 5; round += 1) {
     const answers = await Promise.all(sessions.map(({ owner, session }) => claim(session, owner, { lease: '1 minute' })))
@@ -93,7 +96,7 @@ export async function oneHolderAtATime(source: Source): Promise<void> {
 }
 
 /** Who was paused and lost the shard deletes nothing. Wants something in the outbox. */
-export async function acknowledgedOnlyByTheHolder(source: Source): Promise<void> {
+export async function assertOnlyTheHolderAcknowledges(source: Source): Promise<void> {
   const old = await held(source, 'paused')
   await source.run('update afluente.shards set leased_until = clock_timestamp()')
   const present = await held(source, 'successor')

@@ -140,11 +140,15 @@ export async function backlog(session: Session): Promise<BacklogAnswer> {
 export function endState(rows: readonly OutboxRow[]): ReadonlyMap<string, string> {
   const last = new Map<string, OutboxRow>()
   for (const row of rows) if ((last.get(row.key)?.version ?? 0) < row.version) last.set(row.key, row)
-  return new Map([...last.values()].flatMap(({ key, op, after }) => (op === 'delete' || after === null ? [] : [[key, after] as const])).toSorted())
+  return new Map([...last.values()].flatMap(({ key, op, after }) => (op === 'delete' || after === null ? [] : [[key, after] as const])).toSorted(byKey))
 }
 
 /** The same of the table itself, printed as the trigger prints. */
 export async function tableState(session: Session, table: string, key: string): Promise<ReadonlyMap<string, string>> {
   const rows = await session.run(`select jsonb_build_array(${key})::text as key, row_to_json(t.*)::text as image from ${table} t`)
-  return new Map(rows.map(({ key: text, image }) => [text ?? '', image ?? ''] as const).toSorted())
+  return new Map(rows.map(({ key: text, image }) => [text ?? '', image ?? ''] as const).toSorted(byKey))
+}
+
+function byKey([a]: readonly [string, string], [b]: readonly [string, string]): number {
+  return a < b ? -1 : Number(a > b)
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/poll.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { acknowledge, backlog, claim, held, openSource, release, type Session, type Source } from '../../support/source.ts'
-import { acknowledgedOnlyByTheHolder, oneHolderAtATime, openTransactionsBlockNobody } from '../../support/source-properties.ts'
+import { assertOnlyTheHolderAcknowledges, assertOneHolderAtATime, assertOpenTransactionsBlockNobody } from '../../support/source-properties.ts'
 
 let postgres: TestPostgres
 let source: Source
@@ -70,11 +70,11 @@ describe('the lease', () => {
   })
 
   it('has one holder at a time, whoever asks at once', async () => {
-    await oneHolderAtATime(source)
+    await assertOneHolderAtATime(source)
   })
 
   it('is not held up by a user’s transaction that stays open', async () => {
-    await openTransactionsBlockNobody(source)
+    await assertOpenTransactionsBlockNobody(source)
   })
 
   it('is refused with the reason when there is no such shard or the request makes no sense', async () => {
@@ -86,11 +86,23 @@ describe('the lease', () => {
 
 describe('the rows', () => {
   it('come in version order, with all that an event needs', async () => {
-    await source.run(`begin; set local afluente.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'; insert into public.items values (1, 'a'); commit`)
+    await source.run(
+      `begin; set local afluente.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'; insert into public.items values (1, 'a'); commit`,
+    )
     await source.run('delete from public.items')
     const { rows } = await held(api, 'a')
     expect(rows).toEqual([
-      [expect.any(Number), 'public.items', 'afluente.public.items', '[1]', 'insert', null, '{"id":1,"name":"a"}', expect.any(String), '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'],
+      [
+        expect.any(Number),
+        'public.items',
+        'afluente.public.items',
+        '[1]',
+        'insert',
+        null,
+        '{"id":1,"name":"a"}',
+        expect.any(String),
+        '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      ],
       [expect.any(Number), 'public.items', 'afluente.public.items', '[1]', 'delete', '{"id":1,"name":"a"}', null, expect.any(String), null],
     ])
     const [first, second] = rows
@@ -153,7 +165,7 @@ describe('an acknowledgement', () => {
 
   it('under an old epoch is fenced and deletes nothing', async () => {
     await insert(1)
-    await acknowledgedOnlyByTheHolder(source)
+    await assertOnlyTheHolderAcknowledges(source)
   })
 
   it('of an unknown shard is fenced', async () => {
@@ -207,7 +219,14 @@ describe('the backlog', () => {
     await held(api, 'a')
     const { tables, ...rest } = await backlog(api)
     expect(rest).toEqual({ rows: 3, oldestMs: expect.any(Number), leased: true, failures: 0 })
-    expect(tables).toContainEqual({ table: 'public.items', topic: 'afluente.public.items', failures: 0, lastFailure: null, reconcileSince: null, problem: null })
+    expect(tables).toContainEqual({
+      table: 'public.items',
+      topic: 'afluente.public.items',
+      failures: 0,
+      lastFailure: null,
+      reconcileSince: null,
+      problem: null,
+    })
   })
 
   it('stops counting above 10 000', async () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { backlog, held, openSource, release, type Source } from '../../support/source.ts'
-import { endsEqual, usersGoOn } from '../../support/source-properties.ts'
+import { assertEndsEqual, assertUsersGoOn } from '../../support/source-properties.ts'
 
 let postgres: TestPostgres
 let source: Source
@@ -20,7 +20,9 @@ const insertLead = () => source.run(`insert into public.leads (name) values ('An
 const problemOf = async (table: string) => (await backlog(source)).tables.find((entry) => entry.table === table)?.problem
 
 async function withVault(): Promise<void> {
-  await source.run(`select vault.create_secret('https://project.example/functions/v1/capture', 'afluente_capture_url'); select vault.create_secret('the secret', 'afluente_webhook_secret')`)
+  await source.run(
+    `select vault.create_secret('https://project.example/functions/v1/capture', 'afluente_capture_url'); select vault.create_secret('the secret', 'afluente_webhook_secret')`,
+  )
 }
 async function rings(): Promise<number> {
   const superuser = await source.connect('superuser')
@@ -29,16 +31,21 @@ async function rings(): Promise<number> {
 
 describe('a failure in the capture', () => {
   it('leaves the user’s statement standing', async () => {
-    await usersGoOn(source)
+    await assertUsersGoOn(source)
   })
 
   it('is counted, and marks the table to be reconciled, once and without a row’s values', async () => {
-    await usersGoOn(source)
+    await assertUsersGoOn(source)
     const { failures, tables } = await backlog(source)
     const leads = tables.find((entry) => entry.table === 'public.leads')
     expect(failures).toBe(1)
-    expect(leads).toMatchObject({ failures: 1, lastFailure: '42P01: relation "afluente.outbox" does not exist', reconcileSince: expect.stringMatching(/Z$/), problem: null })
-    await usersGoOn(source)
+    expect(leads).toMatchObject({
+      failures: 1,
+      lastFailure: '42P01: relation "afluente.outbox" does not exist',
+      reconcileSince: expect.stringMatching(/Z$/),
+      problem: null,
+    })
+    await assertUsersGoOn(source)
     const again = (await backlog(source)).tables.find((entry) => entry.table === 'public.leads')
     expect(again).toMatchObject({ failures: 2, reconcileSince: leads?.reconcileSince })
   })
@@ -53,7 +60,7 @@ describe('a failure in the capture', () => {
 
   it('leaves the user’s statement standing even when it can’t be noted', async () => {
     await source.run('alter table afluente.failures rename to failures_away')
-    await usersGoOn(source)
+    await assertUsersGoOn(source)
   })
 
   it('holds up nobody: two open transactions that both fail', async () => {
@@ -72,8 +79,16 @@ describe('the doorbell', () => {
     await withVault()
     await source.run(`begin; insert into public.leads (name) values ('1'); insert into public.leads (name) values ('2'); commit`)
     const superuser = await source.connect('superuser')
-    expect(await superuser.run(`select method, url, headers, convert_from(body, 'UTF8') as body, timeout_milliseconds as timeout from net.http_request_queue`)).toEqual([
-      { method: 'POST', url: 'https://project.example/functions/v1/capture', headers: '{"Content-Type": "application/json", "Authorization": "Bearer the secret"}', body: '{}', timeout: '5000' },
+    expect(
+      await superuser.run(`select method, url, headers, convert_from(body, 'UTF8') as body, timeout_milliseconds as timeout from net.http_request_queue`),
+    ).toEqual([
+      {
+        method: 'POST',
+        url: 'https://project.example/functions/v1/capture',
+        headers: '{"Content-Type": "application/json", "Authorization": "Bearer the secret"}',
+        body: '{}',
+        timeout: '5000',
+      },
     ])
   })
 
@@ -96,7 +111,10 @@ describe('the doorbell', () => {
   it.each([
     ['without pg_net', 'drop schema net cascade'],
     ['without Vault', 'drop schema vault cascade'],
-    ['when pg_net raises', `create or replace function net.http_post(url text, body jsonb default '{}', params jsonb default '{}', headers jsonb default '{}', timeout_milliseconds int default 5000) returns bigint language plpgsql as $$ begin raise exception 'no'; end $$`],
+    [
+      'when pg_net raises',
+      `create or replace function net.http_post(url text, body jsonb default '{}', params jsonb default '{}', headers jsonb default '{}', timeout_milliseconds int default 5000) returns bigint language plpgsql as $$ begin raise exception 'no'; end $$`,
+    ],
     ['when the address was never stored', `delete from vault.secrets`],
   ])('%s nothing is rung and nothing fails', async (_, sabotage) => {
     await withVault()
@@ -123,7 +141,9 @@ describe('the sweep', () => {
   })
 
   it('is scheduled where pg_cron is, and its absence is no fault', async () => {
-    expect(await source.run('select jobname, schedule, command, active from cron.job')).toEqual([{ jobname: 'afluente-sweep', schedule: '5 seconds', command: 'select afluente.sweep()', active: 't' }])
+    expect(await source.run('select jobname, schedule, command, active from cron.job')).toEqual([
+      { jobname: 'afluente-sweep', schedule: '5 seconds', command: 'select afluente.sweep()', active: 't' },
+    ])
     const superuser = await source.connect('superuser')
     await superuser.run('drop schema cron cascade')
     expect(await source.value('select afluente.schedule_sweep()')).toBe('f')
@@ -136,7 +156,13 @@ describe('rights', () => {
     const session = await source.connect()
     await session.run(`set role ${role}; insert into public.leads (name) values ('Ana')`)
     expect(await source.outbox('public.leads')).toHaveLength(1)
-    for (const sql of ['select * from afluente.outbox', 'select * from afluente.captured_tables', `select afluente.claim(0, 'me')`, 'select afluente.backlog()', 'select afluente.ring()']) {
+    for (const sql of [
+      'select * from afluente.outbox',
+      'select * from afluente.captured_tables',
+      `select afluente.claim(0, 'me')`,
+      'select afluente.backlog()',
+      'select afluente.ring()',
+    ]) {
       await expect(session.run(sql)).rejects.toThrow('permission denied for schema afluente')
     }
   })
@@ -156,15 +182,18 @@ describe('rights', () => {
   it('the service role works through the functions and touches no table', async () => {
     const session = await source.connect()
     await session.run('set role service_role')
-    await session.run(`select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring()`)
-    for (const sql of ['select * from afluente.outbox', 'delete from afluente.shards']) await expect(session.run(sql)).rejects.toThrow('permission denied for table')
+    await session.run(
+      `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring()`,
+    )
+    for (const sql of ['select * from afluente.outbox', 'delete from afluente.shards'])
+      await expect(session.run(sql)).rejects.toThrow('permission denied for table')
   })
 
   it('rows that row-level security hides from a user are captured all the same', async () => {
     await source.run(`create policy mine on public.leads for insert to authenticated with check (true); grant insert on public.leads to authenticated`)
     const session = await source.connect()
     await session.run(`set role authenticated; insert into public.leads (name) values ('Ana')`)
-    await endsEqual(source, 'public.leads', 'id')
+    await assertEndsEqual(source, 'public.leads', 'id')
     expect(await source.outbox('public.leads')).toMatchObject([{ op: 'insert' }])
   })
 })
@@ -174,12 +203,27 @@ describe('capture_table', () => {
     ['a table without a primary key', 'create table public.t (id int)', '', /public\.t has no primary key/],
     ['a deferrable primary key', 'create table public.t (id int primary key deferrable initially immediate)', '', /primary key of public\.t is deferrable/],
     ['an unknown column to exclude', 'create table public.t (id int primary key)', `, exclude => array['x', 'id']`, /public\.t has no column x$/],
-    ['a key column to exclude', 'create table public.t (id int primary key)', `, exclude => array['id']`, /id belongs to the primary key of public\.t and can't be excluded/],
+    [
+      'a key column to exclude',
+      'create table public.t (id int primary key)',
+      `, exclude => array['id']`,
+      /id belongs to the primary key of public\.t and can't be excluded/,
+    ],
     ['a view', 'create view public.t as select 1 as id', '', /public\.t is a view/],
     ['a materialized view', 'create materialized view public.t as select 1 as id', '', /public\.t is a materialized view/],
     ['a temporary table', 'create temp table t (id int primary key)', '', /is a temporary table/],
-    ['a parent of other tables', 'create table public.t (id int primary key); create table public.u () inherits (public.t)', '', /other tables inherit from public\.t/],
-    ['a partition', 'create table public.w (id int primary key) partition by hash (id); create table public.t partition of public.w for values with (modulus 1, remainder 0)', '', /public\.t is a partition/],
+    [
+      'a parent of other tables',
+      'create table public.t (id int primary key); create table public.u () inherits (public.t)',
+      '',
+      /other tables inherit from public\.t/,
+    ],
+    [
+      'a partition',
+      'create table public.w (id int primary key) partition by hash (id); create table public.t partition of public.w for values with (modulus 1, remainder 0)',
+      '',
+      /public\.t is a partition/,
+    ],
     ['a name that no topic can bear', 'create table public.t (id int primary key)', `, topic => 'ação'`, /'ação' is no name for a Kafka topic/],
   ])('refuses %s', async (_, ddl, more, message) => {
     await source.run(ddl)
@@ -189,15 +233,21 @@ describe('capture_table', () => {
 
   it('refuses a foreign table, its own tables, and those of somebody else', async () => {
     const superuser = await source.connect('superuser')
-    await superuser.run(`create extension file_fdw; create server files foreign data wrapper file_fdw; create foreign table public.f (id int) server files options (filename '/dev/null'); create table public.theirs (id int primary key)`)
+    await superuser.run(
+      `create extension file_fdw; create server files foreign data wrapper file_fdw; create foreign table public.f (id int) server files options (filename '/dev/null'); create table public.theirs (id int primary key)`,
+    )
     await expect(source.run(`select afluente.capture_table('public.f')`)).rejects.toThrow('public.f is a foreign table')
     await expect(source.run(`select afluente.capture_table('afluente.outbox')`)).rejects.toThrow('tables of the schema afluente are not captured')
-    await expect(source.run(`select afluente.capture_table('public.theirs')`)).rejects.toThrow('public.theirs belongs to postgres, and project_owner may not put triggers on it')
+    await expect(source.run(`select afluente.capture_table('public.theirs')`)).rejects.toThrow(
+      'public.theirs belongs to postgres, and project_owner may not put triggers on it',
+    )
     await expect(source.run(`select afluente.release_table('public.theirs')`)).rejects.toThrow('public.theirs is not captured')
   })
 
   it('may be called again, and changes how a table is captured', async () => {
-    await source.run(`create table public.t (id int primary key, a text, b text); select afluente.capture_table('t'); select afluente.capture_table('t', topic => 'other', exclude => array['b'])`)
+    await source.run(
+      `create table public.t (id int primary key, a text, b text); select afluente.capture_table('t'); select afluente.capture_table('t', topic => 'other', exclude => array['b'])`,
+    )
     await source.run(`insert into public.t values (1, 'a', 'b'); select afluente.capture_table('t'); update public.t set a = 'A'`)
     expect((await source.outbox()).map(({ topic, after }) => [topic, after])).toEqual([
       ['other', '{"id":1,"a":"a"}'],
@@ -206,7 +256,9 @@ describe('capture_table', () => {
   })
 
   it('is undone by release_table; what is in the outbox stays', async () => {
-    await source.run(`create table public.t (id int primary key); select afluente.capture_table('t'); insert into public.t values (1); select afluente.release_table('t'); insert into public.t values (2); truncate public.t`)
+    await source.run(
+      `create table public.t (id int primary key); select afluente.capture_table('t'); insert into public.t values (1); select afluente.release_table('t'); insert into public.t values (2); truncate public.t`,
+    )
     expect(await source.outbox()).toHaveLength(1)
     expect(await source.value(`select count(*) from pg_proc where proname like 'capture_public_t_%'`)).toBe('0')
   })
@@ -215,17 +267,21 @@ describe('capture_table', () => {
 describe('a captured table that is', () => {
   beforeEach(async () => {
     await source.run(`create table public.t (id int primary key, name text); select afluente.capture_table('t')`)
-    expect(await problemOf('public.t')).toBeNull()
   })
 
   it.each([
-    ['dropped', 'drop table public.t', /was dropped: create it again and select afluente\.capture_table\('public\.t'\), or select afluente\.release_table\(\d+\)/],
+    [
+      'dropped',
+      'drop table public.t',
+      /was dropped: create it again and select afluente\.capture_table\('public\.t'\), or select afluente\.release_table\(\d+\)/,
+    ],
     ['renamed', 'alter table public.t rename to t2', /was renamed or moved/],
     ['without its primary key', 'alter table public.t drop constraint t_pkey', /lost its primary key/],
     ['keyed anew', 'alter table public.t drop constraint t_pkey, add primary key (name)', /the primary key is now \(name\)/],
     ['without a trigger', 'drop trigger afluente_update on public.t', /triggers are missing or switched off \(.*afluente_update\)/],
     ['switched off', 'alter table public.t disable trigger all', /missing or switched off/],
   ])('%s is reported, with what to do, and the others go on', async (_, ddl, problem) => {
+    expect(await problemOf('public.t')).toBeNull()
     await source.run(ddl)
     await insertLead()
     expect((await held(source, 'a')).rows).toHaveLength(1)
@@ -245,14 +301,22 @@ describe('a captured table that is', () => {
 
   it('widened or narrowed goes on, in open sessions too', async () => {
     await source.run(`insert into public.t values (1, 'a')`)
-    await source.run(`alter table public.t add column extra int default 5; update public.t set name = 'b'; alter table public.t drop column name; update public.t set extra = 6`)
+    await source.run(
+      `alter table public.t add column extra int default 5; update public.t set name = 'b'; alter table public.t drop column name; update public.t set extra = 6`,
+    )
     expect((await source.outbox('public.t')).map((row) => row.after)).toEqual(['{"id":1,"name":"a"}', '{"id":1,"name":"b","extra":5}', '{"id":1,"extra":6}'])
   })
 
   it('replaced by another of its name is not read in its place: its own changes count as failures', async () => {
-    await source.run(`insert into public.t values (1, 'old'); alter table public.t rename to t_old; create table public.t (id int primary key, name text); insert into public.t values (1, 'new'); delete from public.t_old`)
+    await source.run(
+      `insert into public.t values (1, 'old'); alter table public.t rename to t_old; create table public.t (id int primary key, name text); insert into public.t values (1, 'new'); delete from public.t_old`,
+    )
     expect((await source.outbox('public.t')).map((row) => row.op)).toEqual(['insert'])
-    expect((await backlog(source)).tables.find((entry) => entry.table === 'public.t')).toMatchObject({ failures: 1, lastFailure: expect.stringContaining('the table was renamed'), problem: expect.any(String) })
+    expect((await backlog(source)).tables.find((entry) => entry.table === 'public.t')).toMatchObject({
+      failures: 1,
+      lastFailure: expect.stringContaining('the table was renamed'),
+      problem: expect.any(String),
+    })
   })
 })
 
@@ -261,7 +325,11 @@ describe('the tables that are captured from the start', () => {
     await source.run(`insert into public.leads (name, updated_at) values ('Ana', '2020-01-01')`)
     await source.run(`update public.leads set score = 100`)
     expect(await source.value(`select updated_at > now() - interval '1 minute' from public.leads`)).toBe('t')
-    for (const wrong of [`email = 'nobody'`, 'score = 101', `status = 'x'`]) await expect(source.run(`update public.leads set ${wrong}`)).rejects.toThrow('violates check constraint')
-    for (const wrong of [`channel = 'fax'`, 'rating = 6', `status = 'x'`]) await expect(source.run(`insert into public.chat_sessions default values; update public.chat_sessions set ${wrong}`)).rejects.toThrow('violates check constraint')
+    for (const wrong of [`email = 'nobody'`, 'score = 101', `status = 'x'`])
+      await expect(source.run(`update public.leads set ${wrong}`)).rejects.toThrow('violates check constraint')
+    for (const wrong of [`channel = 'fax'`, 'rating = 6', `status = 'x'`])
+      await expect(source.run(`insert into public.chat_sessions default values; update public.chat_sessions set ${wrong}`)).rejects.toThrow(
+        'violates check constraint',
+      )
   })
 })

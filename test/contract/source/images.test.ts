@@ -34,7 +34,12 @@ async function imageOf(columns: string, values: string): Promise<string> {
 
 describe('an image is exact for', () => {
   it.each([
-    ['a numeric of 30 digits', 'huge', '123456789012345678901234567890.123456789012345678901234567890', '123456789012345678901234567890.123456789012345678901234567890'],
+    [
+      'a numeric of 30 digits',
+      'huge',
+      '123456789012345678901234567890.123456789012345678901234567890',
+      '123456789012345678901234567890.123456789012345678901234567890',
+    ],
     ['a numeric that is no number', 'huge', `'NaN'`, '"NaN"'],
     ['a numeric without end', 'huge', `'-Infinity'`, '"-Infinity"'],
     ['a bigint beyond 2^53', 'big', '9223372036854775807', '9223372036854775807'],
@@ -100,7 +105,9 @@ describe('whatever the session set', () => {
     await odd.run(`insert into public.timed values ${values}`)
     await source.run('truncate public.timed')
     const rows = await source.outbox('public.timed')
-    expect(new Set(rows.map((row) => row.key))).toEqual(new Set(['["2026-01-31T22:30:00.5+00:00", 0.30000000000000004, "1 day 02:00:00", "\\\\xdeadbeef", "2026-01-31"]']))
+    expect(new Set(rows.map((row) => row.key))).toEqual(
+      new Set(['["2026-01-31T22:30:00.5+00:00", 0.30000000000000004, "1 day 02:00:00", "\\\\xdeadbeef", "2026-01-31"]']),
+    )
     expect(rows.map((row) => row.op)).toEqual(['insert', 'delete', 'insert', 'delete'])
     expect(new Set(rows.map((row) => row.before ?? row.after)).size).toBe(1)
   })

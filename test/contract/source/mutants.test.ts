@@ -3,14 +3,14 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { openSource, type Source } from '../../support/source.ts'
 import {
-  acknowledgedOnlyByTheHolder,
-  commitsInOrder,
-  echoesArrive,
+  assertOnlyTheHolderAcknowledges,
+  assertCommitsInOrder,
+  assertEchoesArrive,
   makeRestless,
-  oneHolderAtATime,
-  openTransactionsBlockNobody,
-  textIsExact,
-  usersGoOn,
+  assertOneHolderAtATime,
+  assertOpenTransactionsBlockNobody,
+  assertTextIsExact,
+  assertUsersGoOn,
 } from '../../support/source-properties.ts'
 
 let postgres: TestPostgres
@@ -44,63 +44,63 @@ it('images from the transition table: an old image ends under the highest versio
     end $$;
     create or replace trigger afluente_insert after insert on public.things referencing new table as afluente_new for each statement execute function public.naive();
     create or replace trigger afluente_update after update on public.things referencing new table as afluente_new for each statement execute function public.naive()`)
-  await expect(echoesArrive(source)).rejects.toThrow('the stream ends with')
+  await expect(assertEchoesArrive(source)).rejects.toThrow('the stream ends with')
 })
 
 it('a sequence that hands out blocks: versions of one key turn round', async () => {
   await source.run('alter sequence afluente.version cache 50')
-  await expect(commitsInOrder(source)).rejects.toThrow('in version order the row had')
+  await expect(assertCommitsInOrder(source)).rejects.toThrow('in version order the row had')
 })
 
 it('the session’s own settings: the key’s text depends on who wrote', async () => {
   await mutate('afluente.trigger_source', "set timezone = 'UTC'\n", '')
-  await expect(textIsExact(source)).rejects.toThrow('the key is')
+  await expect(assertTextIsExact(source)).rejects.toThrow('the key is')
 })
 
 it('images as jsonb: what jsonb refuses is lost', async () => {
   await mutate('afluente.trigger_source', 'row_to_json(r.*)', 'to_jsonb(r.*)::json')
-  await expect(textIsExact(source)).rejects.toThrow('the key is missing')
+  await expect(assertTextIsExact(source)).rejects.toThrow('the key is missing')
 })
 
 it('a trigger that lets its failure out: the user’s statement fails', async () => {
   await mutate('afluente.trigger_source', /exception when others then\n.*\n {2}return null;\n/g, '')
   await source.run(`select afluente.capture_table('public.leads')`)
-  await expect(usersGoOn(source)).rejects.toThrow('outbox')
+  await expect(assertUsersGoOn(source)).rejects.toThrow('outbox')
 })
 
 it('a trigger that looks at the lease under a lock: an open transaction stops the capture', async () => {
   await mutate('afluente.trigger_source', 'from afluente.shards s tablesample system (100);', 'from (select s.* from afluente.shards s for update) s;')
   await source.run(`select afluente.capture_table('public.leads')`)
-  await expect(openTransactionsBlockNobody(source)).rejects.toThrow('lock timeout')
+  await expect(assertOpenTransactionsBlockNobody(source)).rejects.toThrow('lock timeout')
 })
 
 it('a lease that is taken whoever holds it: two hold it at once', async () => {
   await mutate('afluente.claim', 'held.leased_until > clock_timestamp() then', 'false then')
   await mutate('afluente.claim', 's.leased_until <= clock_timestamp())', 'true)')
-  await expect(oneHolderAtATime(source)).rejects.toThrow('of 4 hold the shard')
+  await expect(assertOneHolderAtATime(source)).rejects.toThrow('of 4 hold the shard')
 })
 
 it('a lease that is checked, then taken without a second look: two hold it at once', async () => {
   await mutate('afluente.claim', 'and (s.owner = claim.owner or s.leased_until <= clock_timestamp())', 'and pg_sleep(0.05) is not null')
-  await expect(oneHolderAtATime(source)).rejects.toThrow('of 4 hold the shard')
+  await expect(assertOneHolderAtATime(source)).rejects.toThrow('of 4 hold the shard')
 })
 
 it('an acknowledgement that doesn’t ask for the epoch: a paused holder deletes what it no longer holds', async () => {
   await source.run(`insert into public.leads (name) values ('Ana')`)
   await mutate('afluente.acknowledge', 'present is distinct from acknowledge.epoch', 'false')
-  await expect(acknowledgedOnlyByTheHolder(source)).rejects.toThrow('was answered with')
+  await expect(assertOnlyTheHolderAcknowledges(source)).rejects.toThrow('was answered with')
 })
 
 it('without a mutant every one of these holds', async () => {
   await makeRestless(source)
-  await echoesArrive(source)
-  await commitsInOrder(source)
-  await textIsExact(source)
+  await assertEchoesArrive(source)
+  await assertCommitsInOrder(source)
+  await assertTextIsExact(source)
   await source.emptyOutbox()
-  await usersGoOn(source)
-  await openTransactionsBlockNobody(source)
+  await assertUsersGoOn(source)
+  await assertOpenTransactionsBlockNobody(source)
   await source.run(`update afluente.shards set epoch = 0, leased_until = '-infinity'`)
-  await oneHolderAtATime(source)
+  await assertOneHolderAtATime(source)
   await source.run(`insert into public.leads (name) values ('Rui')`)
-  await expect(acknowledgedOnlyByTheHolder(source)).resolves.toBeUndefined()
+  await expect(assertOnlyTheHolderAcknowledges(source)).resolves.toBeUndefined()
 })
