@@ -27,6 +27,8 @@ export interface RowWrite {
 export interface Transaction {
   /** Writes a row and draws its change's version. Null when there was nothing to delete. Throws when another open transaction holds the row: the real one would wait. */
   write(row: RowWrite): Change | null
+  /** True while this transaction has written the row and is open. */
+  holds(table: string, key: string): boolean
   commit(): void
   rollback(): void
 }
@@ -34,8 +36,6 @@ export interface Transaction {
 export interface MemorySource {
   readonly outbox: Outbox
   begin(): Transaction
-  /** True while an open transaction has written the row. */
-  locked(table: string, key: string): boolean
   /** The committed rows of a table by key. */
   rows(table: string): ReadonlyMap<string, string>
   /** Every change that was ever committed, in the order of commits. */
@@ -96,6 +96,7 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
         written.push(change)
         return change
       },
+      holds: (table, key) => locks.get(`${table} ${key}`) === transaction,
       commit: () => {
         for (const change of written) {
           if (change.after === null) committed(change.table).delete(change.key)
@@ -113,7 +114,6 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
   return {
     outbox: memoryOutbox({ rows, clock }),
     begin,
-    locked: (table, key) => locks.has(`${table} ${key}`),
     rows: committed,
     history,
     get waiting() {

@@ -1,0 +1,103 @@
+/** Capture as the Edge runtime runs it: isolates that a doorbell starts, that hand over to each other, and that may die. */
+import type { MemoryClock } from '../../../shared/adapters/memory/clock.ts'
+import { createBudget } from '../../../shared/engine/budget.ts'
+import { captureShard } from '../../../shared/engine/capture.ts'
+import type { CaptureLimits } from '../../../shared/engine/capture-limits.ts'
+import { createRinger, type Ringer } from '../../../shared/engine/capture-ringer.ts'
+import type { Outbox } from '../../../shared/ports/outbox.ts'
+import type { Log } from '../../../shared/ports/log.ts'
+import type { Publisher } from '../../../shared/ports/publisher.ts'
+import { seededRandom } from '../../support/random.ts'
+import { outboxOf, publisherOf } from './ports.ts'
+import { createProcess, type FaultPlan, type Process } from './process.ts'
+import type { Shape } from './setting.ts'
+
+export interface CaptureFleetDeps {
+  readonly outbox: Outbox
+  readonly publisher: Publisher
+  readonly clock: MemoryClock
+  readonly log: Log
+  readonly plan: FaultPlan
+  readonly shape: Shape
+}
+
+export interface CaptureFleet {
+  /** A doorbell that reaches one of the isolates; a dead one's place is taken by a new one. */
+  ring(isolate: number): void
+  busy(): boolean
+}
+
+interface Isolate {
+  readonly process: Process
+  readonly ringer: Ringer
+  working: number
+}
+
+/** The figures of `captureLimits`, shortened: the model makes its clock jump at each sleep. */
+const limits: CaptureLimits = {
+  leaseMs: 300,
+  waitMs: 20,
+  lingerMs: 60,
+  takeOverMs: 500,
+  maxRows: 1,
+  maxBytes: 4_096,
+  sendBytes: 1_000,
+  maxMessageBytes: 8 * 1024 * 1024,
+  bottomEvery: 3,
+  attempts: 3,
+  retryBaseMs: 20,
+  retryMaxMs: 100,
+}
+
+export function captureFleet({ outbox, publisher, clock, log, plan, shape }: CaptureFleetDeps): CaptureFleet {
+  const isolates = new Map<number, Isolate>()
+  const random = seededRandom(shape.seed)
+  let owners = 0
+
+  const start = (place: number): Isolate => {
+    const process = createProcess({ name: `capture ${place}`, clock, plan, onDeath: () => isolates.delete(place), onFreeze: () => {} })
+    const budget = createBudget({
+      clock: process.clock,
+      limits: { softWallMs: shape.budgetMs, hardWallMs: shape.budgetMs * 2, softCpuMs: 1e9, hardCpuMs: 1e9 },
+      cost: { start: 0, call: 0, row: 0, kibibyte: 0 },
+    })
+    const ringer = createRinger({
+      log,
+      capture: async ({ shard, successor, onLook }) => {
+        budget.renew()
+        owners += 1
+        return captureShard(
+          { shard, owner: `owner ${owners}`, successor, signal: new AbortController().signal, onLook },
+          {
+            outbox: outboxOf(process, outbox),
+            publisher: publisherOf(process, publisher),
+            clock: process.clock,
+            log,
+            random,
+            budget,
+            limits: { ...limits, maxRows: shape.batch },
+            ref: 'local',
+            startSuccessor: (next) =>
+              process.call(async () => {
+                const other = (place + 1) % 3
+                work(other, (isolate) => isolate.ringer.takeOver(next))
+              }),
+          },
+        )
+      },
+    })
+    return { process, ringer, working: 0 }
+  }
+
+  const work = (place: number, what: (isolate: Isolate) => Promise<void>) => {
+    const isolate = isolates.get(place) ?? start(place)
+    isolates.set(place, isolate)
+    isolate.working += 1
+    void what(isolate).then(() => (isolate.working -= 1))
+  }
+
+  return {
+    ring: (place) => work(place, (isolate) => isolate.ringer.ring(0)),
+    busy: () => [...isolates.values()].some((isolate) => isolate.working > 0),
+  }
+}

@@ -1,0 +1,32 @@
+/** The table, topic and sides that every world has. */
+import type { MemoryAnalytics } from '../../../shared/adapters/memory/analytics.ts'
+import type { MemoryGroup } from '../../../shared/adapters/memory/group.ts'
+import type { Event } from '../../../shared/events/envelope.ts'
+
+export const TABLE = { schema: 'public', name: 'leads', key: ['id'], columns: { id: 'text', n: 'integer' } } as const
+export const TABLE_NAME = 'public.leads'
+export const TOPIC = 'afluente.public.leads'
+export const PARTITIONS = 2
+
+export interface Shape {
+  readonly seed: number
+  /** How many processes share each consumer's group. */
+  readonly instances: number
+  /** Rows a claim brings, records a batch holds. */
+  readonly batch: number
+  /** Milliseconds after which a capture isolate looks for a successor. */
+  readonly budgetMs: number
+}
+
+export interface Side {
+  readonly name: 'postgres' | 'elasticsearch'
+  readonly analytics: MemoryAnalytics
+  readonly group: MemoryGroup
+}
+
+/** What the sinks will not take, as a constraint would have it. */
+export function isRefused(after: string | null): boolean {
+  return after?.includes('"n":-1') === true
+}
+
+export const refuses = (event: Event) => (isRefused(event.after) ? { code: '23514', message: 'A check constraint refuses the row.' } : null)
