@@ -17,9 +17,9 @@ export const pauseMs = 500
 
 const jwtSecret = 'a secret for tests that is long enough'
 
-export function token(claims: Readonly<Record<string, unknown>>, secret = jwtSecret): string {
+export function token(claims: Readonly<Record<string, unknown>>, secret = jwtSecret, alg = 'HS256'): string {
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const body = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`
+  const body = `${part({ alg, typ: 'JWT' })}.${part(claims)}`
   return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`
 }
 

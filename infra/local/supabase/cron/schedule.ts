@@ -42,9 +42,12 @@ function parseField(text: string, low: number, high: number): ReadonlySet<number
   return values
 }
 
+/** A timer of one second is late or early by a little; without this a job of 5 seconds would run every 6. */
+const jitterMs = 100
+
 /** Whether the job should start now, given when it last started (undefined: never). */
 export function isDue(schedule: Schedule, nowMs: number, lastStartMs: number | undefined): boolean {
-  if (schedule.kind === 'interval') return lastStartMs === undefined || nowMs - lastStartMs >= schedule.everyMs
+  if (schedule.kind === 'interval') return lastStartMs === undefined || nowMs - lastStartMs >= schedule.everyMs - jitterMs
   if (lastStartMs !== undefined && Math.floor(lastStartMs / 60_000) === Math.floor(nowMs / 60_000)) return false
   const now = new Date(nowMs)
   const [minute, hour, day, month, weekday] = schedule.fields

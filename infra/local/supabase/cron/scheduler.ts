@@ -39,8 +39,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     deps.log('cron.problem', { about, problem, ...fields })
   }
 
-  const start = (job: Job): void => {
-    lastStart.set(job.jobid, deps.now())
+  const start = (job: Job, at: number): void => {
+    lastStart.set(job.jobid, at)
     const run = pool
       .query(job.command)
       .then(() => void complaints.delete(`job ${job.jobid}`))
@@ -49,13 +49,13 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     running.set(job.jobid, run)
   }
 
-  const look = async (): Promise<void> => {
+  const look = async (at: number): Promise<void> => {
     const { rows } = await pool.query<Job>('select jobid::text, schedule, command from cron.job where active order by jobid')
     complaints.delete('cron.job')
     for (const job of rows) {
       const schedule = parseSchedule(job.schedule)
       if (schedule === undefined) complain(`job ${job.jobid}`, `The schedule "${job.schedule}" is neither "<1-59> seconds" nor five cron fields.`)
-      else if (!running.has(job.jobid) && isDue(schedule, deps.now(), since(schedule, job))) start(job)
+      else if (!running.has(job.jobid) && isDue(schedule, at, since(schedule, job))) start(job, at)
     }
   }
 
@@ -64,7 +64,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   let looking: Promise<void> | undefined
   const timer = setInterval(() => {
-    looking ??= look()
+    looking ??= look(deps.now())
       .catch((error: unknown) => complain('cron.job', reasonOf(error)))
       .finally(() => (looking = undefined))
   }, deps.tickMs)
