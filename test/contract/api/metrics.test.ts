@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { createWorld } from './world.ts'
+
+const metrics = async (options = {}) => (await createWorld(options).call('GET', '/metrics')).text()
+
+test('the counters there are, with their labels', async () => {
+  const text = await metrics({ states: { elasticsearch: 'waiting' } })
+  const lines = text.split('\n')
+  for (const line of [
+    'afluente_build_info{version="1.2.3",environment="test \\"quoted\\"\\\\"} 1',
+    'afluente_events_total{consumer="postgres",topic="afluente.public.leads",outcome="accepted"} 90',
+    'afluente_events_total{consumer="postgres",topic="afluente.public.leads",outcome="duplicate"} 5',
+    'afluente_events_total{consumer="postgres",topic="afluente.public.leads",outcome="late"} 3',
+    'afluente_events_total{consumer="postgres",topic="afluente.public.leads",outcome="dead"} 2',
+    'afluente_consumer_lag{consumer="postgres",topic="afluente.public.leads",partition="0"} 10',
+    'afluente_consumer_state{consumer="elasticsearch",instance="0",state="waiting"} 1',
+    'afluente_dead_letters{consumer="postgres",state="open"} 2',
+    'afluente_outbox_rows 7',
+    'afluente_outbox_oldest_seconds 1.5',
+    'afluente_capture_failures_total 2',
+  ]) {
+    expect(lines).toContain(line)
+  }
+})
+
+test('every sample follows its HELP and TYPE, each family once', async () => {
+  const text = await metrics()
+  const declared = [...text.matchAll(/^# TYPE (\S+) (?:counter|gauge)$/gm)].map(([, name]) => name)
+  expect(new Set(declared).size).toBe(declared.length)
+  for (const name of declared) expect(text).toMatch(new RegExp(`^# HELP ${name} \\S`, 'm'))
+  for (const [, name] of text.matchAll(/^([a-z_]+)(?:\{.*\})? -?[0-9.e+]+$/gm)) expect(declared).toContain(name)
+  expect(text.split('\n').filter((line) => line !== '' && !/^(?:# (?:HELP|TYPE) |[a-z_]+(?:\{.*\})? -?[0-9.e+]+$)/.test(line))).toEqual([])
+  expect(text.endsWith('\n')).toBe(true)
+})
+
+test('a part that does not answer leaves its families out and is named, instead of telling zeros', async () => {
+  const text = await metrics({ down: ['supabase', 'kafka'] })
+  expect(text).not.toContain('afluente_outbox_rows')
+  expect(text).not.toContain('afluente_consumer_lag')
+  expect(text).toContain('afluente_unanswered{part="supabase"} 1')
+  expect(text).toContain('afluente_events_total{consumer="postgres"')
+})

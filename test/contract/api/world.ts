@@ -1,0 +1,110 @@
+/** The API on fakes: a definition of two consumers, parts that answer or don't, and what was done written down. */
+import type { ApiDeps } from '../../../functions/api/deps.ts'
+import { createApi } from '../../../functions/api/handler.ts'
+import type { InstanceStatus } from '../../../functions/deliver/handler.ts'
+import { systemClock } from '../../../shared/adapters/clock.ts'
+import { AfluenteError } from '../../../shared/engine/errors.ts'
+import { pipeline } from '../../../shared/pipeline.ts'
+import type { Progress } from '../../../shared/ports/control.ts'
+
+export const TOKEN = 'a-token-of-more-than-16'
+
+export type Down = 'analytics' | 'kafka' | 'supabase' | 'elasticsearch'
+
+export interface WorldOptions {
+  readonly down?: readonly Down[]
+  /** Parts that never answer. */
+  readonly silent?: readonly Down[]
+  readonly states?: Readonly<Record<string, InstanceStatus['state']>>
+}
+
+const progressOf = (consumer: string, partition: number, nextOffset: string, counts: readonly [number, number, number, number]): Progress => ({
+  consumer,
+  topic: 'afluente.public.leads',
+  partition,
+  epoch: 1,
+  nextOffset,
+  consumed: counts.reduce((sum, count) => sum + count, 0),
+  accepted: counts[0],
+  duplicate: counts[1],
+  late: counts[2],
+  dead: counts[3],
+  updatedAt: '2026-11-22T18:00:00.000000Z',
+})
+
+export function createWorld({ down = [], silent = [], states = {} }: WorldOptions = {}) {
+  const done: string[] = []
+  const lines: unknown[] = []
+  const line = (event: string, fields?: unknown) => void lines.push({ event, fields })
+  const asked = async <T>(part: Down, value: T): Promise<T> => {
+    if (silent.includes(part)) await new Promise(() => {})
+    if (down.includes(part)) throw new AfluenteError('unavailable', 'down', `${part} does not answer.`)
+    return value
+  }
+  const statusOf = (consumer: string): readonly InstanceStatus[] => [
+    {
+      consumer,
+      instance: 0,
+      state: states[consumer] ?? 'running',
+      reason: states[consumer] === 'halted' ? 'A column is missing.' : '',
+      since: '2026-11-22T18:00:00.000Z',
+    },
+  ]
+  const command = (action: string) => async (consumer: string) => {
+    done.push(`${action} ${consumer}`)
+    return statusOf(consumer)
+  }
+  const backlog = { rows: 7, oldestMs: 1_500, leased: true, failures: 2, tables: [] }
+  const deps: ApiDeps = {
+    token: TOKEN,
+    version: '1.2.3',
+    environment: 'test "quoted"\\',
+    pipeline,
+    probes: [
+      { name: 'analytics', look: () => asked('analytics', null) },
+      { name: 'kafka', look: () => asked('kafka', null) },
+      { name: 'supabase', look: () => asked('supabase', null) },
+      { name: 'elasticsearch', look: () => asked('elasticsearch', null) },
+    ],
+    fleet: { status: async (consumer) => statusOf(consumer), wake: command('wake'), stop: command('stop'), resume: command('resume') },
+    control: {
+      progress: () =>
+        asked('analytics', [
+          progressOf('postgres', 0, '90', [80, 5, 3, 2]),
+          progressOf('postgres', 1, '10', [10, 0, 0, 0]),
+          progressOf('elasticsearch', 0, '100', [100, 0, 0, 0]),
+        ]),
+    },
+    operations: {
+      audit: async ({ actor, action, subject }) => {
+        await asked('analytics', null)
+        done.push(`audit ${actor} ${action} ${subject}`)
+      },
+      deadLetters: () => asked('analytics', [{ consumer: 'postgres', state: 'open', letters: 2 }]),
+      latency: (windowMs) => asked('analytics', { windowMs, events: 9, p50Ms: 12.3, p99Ms: 45.6 }),
+    },
+    outbox: { backlog: () => asked('supabase', backlog) },
+    watermarks: {
+      read: (topics) =>
+        asked(
+          'kafka',
+          topics.flatMap((topic) => [0, 1].map((partition) => ({ topic, partition, low: 5n, high: topic.endsWith('leads') ? 100n : 5n }))),
+        ),
+    },
+    ring: async () => {
+      await asked('supabase', null)
+      done.push('ring')
+    },
+    clock: systemClock(),
+    log: { info: line, warn: line, error: line },
+  }
+  const api = createApi(deps)
+  return {
+    done,
+    lines,
+    /** A call with the operator's token. */
+    call: (method: string, path: string, body?: string) =>
+      api.request(path, { method, headers: { authorization: `Bearer ${TOKEN}` }, ...(body === undefined ? {} : { body }) }),
+    bare: (path: string, headers: Readonly<Record<string, string>> = {}) => api.request(path, { headers: { ...headers } }),
+  }
+}
