@@ -1,0 +1,63 @@
+/** When documents become visible through the alias, seen from outside by asking again and again. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export interface Watcher {
+  /** When each document was first found, in milliseconds since 1970, by its id. */
+  readonly seen: ReadonlyMap<string, number>
+  stop(): Promise<void>
+}
+
+const BETWEEN_LOOKS_MS = 5
+/** Documents of batches that were written side by side may come into sight in another order than they were numbered. */
+const OUT_OF_ORDER = 500
+
+interface Hits {
+  readonly hits?: { readonly hits?: readonly { readonly _id: string; readonly _seq_no: number }[] }
+}
+
+/** Watches the documents of the alias `leads` whose company is `mark`. What it finds is late by up to one look: about 10 ms. */
+export function watchLeads(url: string, mark: string): Watcher {
+  const seen = new Map<string, number>()
+  let highest = -1
+  let stopped = false
+  const look = async (): Promise<void> => {
+    const query = { bool: { filter: [{ term: { 'company.raw': mark } }, { range: { _seq_no: { gt: highest - OUT_OF_ORDER } } }] } }
+    const body = JSON.stringify({ size: 10_000, _source: false, seq_no_primary_term: true, sort: [{ _seq_no: 'asc' }], track_total_hits: false, query })
+    const response = await fetch(`${url}/leads/_search?filter_path=hits.hits._id,hits.hits._seq_no`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    if (!response.ok) throw new Error(`Elasticsearch answered ${response.status} to a search: ${await response.text()}`)
+    const { hits } = (await response.json()) as Hits
+    const now = Date.now()
+    for (const { _id, _seq_no } of hits?.hits ?? []) {
+      if (!seen.has(_id)) seen.set(_id, now)
+      highest = Math.max(highest, _seq_no)
+    }
+  }
+  const watching = (async () => {
+    while (!stopped) {
+      await look()
+      await sleep(BETWEEN_LOOKS_MS)
+    }
+  })()
+  watching.catch(() => undefined)
+  return {
+    seen,
+    stop: async () => {
+      stopped = true
+      await watching
+    },
+  }
+}
+
+export async function countLeads(url: string, mark: string): Promise<number> {
+  const response = await fetch(`${url}/leads/_count`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: { term: { 'company.raw': mark } } }),
+  })
+  const { count } = (await response.json()) as { count?: number }
+  return count ?? 0
+}

@@ -1,0 +1,62 @@
+/** `npm run bench -- NAME`. Exit 0 well, 1 a fault, 2 wrong use. */
+import { describe } from '../../infra/local/fault.ts'
+import { latency } from './latency.ts'
+import { type BenchOptions, readOptions, usage } from './options.ts'
+import { createReport, words } from './report.ts'
+import { type BenchStack, ownStack, runningStack } from './stack.ts'
+import { silverOnly, throughput } from './throughput.ts'
+
+// kafkajs sets timers in the past (tulios/kafkajs #1704): harmless here.
+process.removeAllListeners('warning')
+
+const options = wanted()
+if (options === 'help') process.stdout.write(`${usage}\n`)
+else if (options !== undefined) {
+  try {
+    await bench(options)
+  } catch (error) {
+    words(`✗ ${describe(error)}`)
+    process.exitCode = 1
+  }
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const { name, attach, only } = options
+  const chosen = (measure: string): boolean => only.length === 0 || only.some((begin) => measure.startsWith(begin))
+  await withStack(attach ? async () => runningStack() : () => ownStack(), async (stack) => {
+    const report = await createReport(name, stack)
+    if (name === 'latency') await latency(stack, report, options)
+    else await throughput(stack, { measure: async (measure, work) => (chosen(measure) ? report.measure(measure, work) : undefined) }, options)
+  })
+  if (name === 'throughput' && !attach && chosen('end to end, silver alone')) {
+    await withStack(
+      () => ownStack((definition) => definition.replace('bronze: true', 'bronze: false')),
+      async (stack) => silverOnly(stack, await createReport(name, stack), options),
+    )
+  }
+}
+
+async function withStack(start: () => Promise<BenchStack>, work: (stack: BenchStack) => Promise<void>): Promise<void> {
+  const stack = await start()
+  const stop = (): void => {
+    words('stopping …')
+    void stack.close().finally(() => process.exit(130))
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
+  try {
+    await work(stack)
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
+    await stack.close()
+  }
+}
+
+function wanted(): BenchOptions | 'help' | undefined {
+  try {
+    return readOptions(process.argv.slice(2))
+  } catch (error) {
+    words(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+    process.exitCode = 2
+    return undefined
+  }
+}

@@ -1,0 +1,122 @@
+/** The stack under measurement: one of its own, fresh, or the one that runs. */
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Kafka, logLevel } from 'kafkajs'
+import pg from 'pg'
+import { Fault } from '../../infra/local/fault.ts'
+import { homeAt, repository } from '../../infra/local/home.ts'
+import { choosePorts } from '../../infra/local/ports.ts'
+import { readEnvironment, stackSettings } from '../../infra/local/settings.ts'
+import { readStackFile, type StackInfo } from '../../infra/local/stack-info.ts'
+import { startStack } from '../../infra/local/stack.ts'
+import { words } from './report.ts'
+
+export interface EdgeStats {
+  readonly handOvers: number
+  readonly killedForCpu: number
+  readonly killedForWall: number
+  readonly killedForMemory: number
+  readonly crashed: number
+}
+
+export interface BenchStack {
+  readonly info: StackInfo
+  /** Started for this measurement; its parts may be stopped. */
+  readonly own: boolean
+  readonly source: pg.Pool
+  readonly analytics: pg.Pool
+  readonly kafka: Kafka
+  /** What the host of the Edge Functions counted since it started; null for a stack that is not our own. */
+  edgeStats(): Promise<EdgeStats | null>
+  part(name: string, action: 'stop' | 'start'): Promise<void>
+  consumer(name: string, action: 'stop' | 'resume'): Promise<void>
+  ring(): Promise<void>
+  close(): Promise<void>
+}
+
+/** `definition` changes the text of shared/pipeline.ts for the Worker of this stack alone. */
+export async function ownStack(definition?: (text: string) => string): Promise<BenchStack> {
+  const home = await mkdtemp(join(resolve(repository), '.afluente-bench-'))
+  const ports = await choosePorts('free')
+  const env = { ...process.env }
+  for (const name of [
+    'SOURCE_DATABASE_URL',
+    'ANALYTICS_DATABASE_URL',
+    'CHATWOOT_DATABASE_URL',
+    'KAFKA_BROKERS',
+    'ELASTICSEARCH_URL',
+    'AFLUENTE_HOME',
+    'AFLUENTE_PORTS',
+  ])
+    delete env[name]
+  try {
+    if (definition !== undefined) env['AFLUENTE_WORKER_ROOT'] = await workerRoot(home, definition)
+    const stack = await startStack({ home, ports, demo: false, env, log: (line) => words(`  ${line}`) })
+    return open(stack.info, `http://127.0.0.1:${ports.edge}`, async () => {
+      await stack.stop()
+      await rm(home, { recursive: true, force: true })
+    })
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Throws a `Fault` when none runs. */
+export function runningStack(): BenchStack {
+  const info = readStackFile(homeAt(stackSettings(readEnvironment(process.env)).home))
+  if (info === undefined)
+    throw new Fault('There is no stack to attach to', 'Run `npm start` first, or leave --attach out: the bench then starts one of its own')
+  return open(info, null, async () => {})
+}
+
+/** A copy of what the Worker is bundled from, with another definition. */
+async function workerRoot(home: string, definition: (text: string) => string): Promise<string> {
+  const root = join(home, 'worker-root')
+  for (const name of ['functions', 'shared', 'wrangler.toml', 'package.json', 'package-lock.json', 'tsconfig.base.json', 'tsconfig.json']) {
+    await cp(join(repository, name), join(root, name), { recursive: true })
+  }
+  await symlink(join(repository, 'node_modules'), join(root, 'node_modules'))
+  const file = join(root, 'shared/pipeline.ts')
+  const text = await readFile(file, 'utf8')
+  const changed = definition(text)
+  if (changed === text)
+    throw new Error('the definition for this measurement is the same as the product’s: shared/pipeline.ts is written otherwise than this bench expects')
+  await writeFile(file, changed)
+  return root
+}
+
+function open(info: StackInfo, edge: string | null, end: () => Promise<void>): BenchStack {
+  const pool = (connectionString: string, max: number): pg.Pool => {
+    const made = new pg.Pool({ connectionString, max, application_name: 'afluente-bench' })
+    made.on('error', () => undefined)
+    return made
+  }
+  const source = pool(info.source.url, 16)
+  const analytics = pool(info.analytics.url, 4)
+  const post = async (url: string, token: string): Promise<void> => {
+    const response = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: '{}' })
+    if (!response.ok) throw new Error(`POST ${new URL(url).pathname} answered ${response.status}`)
+    await response.arrayBuffer()
+  }
+  return {
+    info,
+    own: edge !== null,
+    source,
+    analytics,
+    kafka: new Kafka({ clientId: 'afluente-bench', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING }),
+    edgeStats: async () => {
+      if (edge === null) return null
+      const stats = (await (await fetch(`${edge}/_stats`)).json()) as EdgeStats
+      const { handOvers, killedForCpu, killedForWall, killedForMemory, crashed } = stats
+      return { handOvers, killedForCpu, killedForWall, killedForMemory, crashed }
+    },
+    part: (name, action) => post(`${info.control.url}/parts/${name}/${action}`, info.control.token),
+    consumer: (name, action) => post(`${info.worker.url}/api/consumers/${name}/${action}`, info.worker.token),
+    ring: () => post(`${info.supabase.url}/functions/v1/capture`, info.webhookSecret),
+    close: async () => {
+      await Promise.allSettled([source.end(), analytics.end()])
+      await end()
+    },
+  }
+}
