@@ -2,15 +2,21 @@
  * Makes everything ready that a definition needs before its functions run: tables, topics, indices. Run at every deploy
  * and every local start; running it again changes nothing. Nothing is ever deleted.
  */
-import { Kafka, type KafkaConfig, logLevel } from 'kafkajs'
+import { systemClock } from '../../shared/adapters/clock.ts'
 import { elasticsearchClient, type ElasticsearchSettings } from '../../shared/adapters/elasticsearch/client.ts'
 import { prepareIndices } from '../../shared/adapters/elasticsearch/prepare.ts'
+import { kafkaClient } from '../../shared/adapters/kafka/connection.ts'
+import { kafkaFault } from '../../shared/adapters/kafka/faults.ts'
 import { prepareTopics } from '../../shared/adapters/kafka/topics.ts'
 import type { KafkaSettings } from '../../shared/config.ts'
 import type { AnyPipeline } from '../../shared/engine/define.ts'
 import { assertSound } from '../../shared/engine/definition-faults.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
+import type { Log } from '../../shared/ports/log.ts'
+import { checkSource } from './check-source.ts'
 import { migrate } from './migrate.ts'
+
+const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }
 
 export interface PrepareOptions {
   readonly pipeline: AnyPipeline
@@ -18,17 +24,28 @@ export interface PrepareOptions {
   readonly kafka: KafkaSettings
   /** Left out where the definition has no Elasticsearch, or none is there yet. */
   readonly elasticsearch?: ElasticsearchSettings | undefined
+  /** Compared with the definition where it is given. */
+  readonly sourceUrl?: string | undefined
   /** Told what was done, a line at a time. */
   readonly onStep: (text: string) => void
   readonly signal?: AbortSignal
 }
 
 /** Throws `misconfigured` with all faults of a wrong definition before anything connects, and `unavailable` with the part that can't be reached. */
-export async function prepare({ pipeline, analyticsUrl, kafka, elasticsearch, onStep, signal = new AbortController().signal }: PrepareOptions): Promise<void> {
+export async function prepare({
+  pipeline,
+  analyticsUrl,
+  kafka,
+  elasticsearch,
+  sourceUrl,
+  onStep,
+  signal = new AbortController().signal,
+}: PrepareOptions): Promise<void> {
   assertSound(pipeline)
   const outcomes = await Promise.allSettled([
     migrate(analyticsUrl).then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
-    topics(kafka, pipeline).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
+    topics(kafka, pipeline, signal).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
+    sourceUrl === undefined ? undefined : source(sourceUrl, pipeline).then((lines) => lines.forEach((line) => onStep(`source database: ${line}`))),
     elasticsearch === undefined
       ? undefined
       : prepareIndices(elasticsearchClient(elasticsearch), pipeline, ({ message }) => onStep(`elasticsearch: ${message}`), { signal }),
@@ -41,34 +58,25 @@ export async function prepare({ pipeline, analyticsUrl, kafka, elasticsearch, on
   }
 }
 
-async function topics(settings: KafkaSettings, pipeline: AnyPipeline): Promise<readonly string[]> {
-  const admin = new Kafka(kafkaConfig(settings)).admin()
+async function topics(settings: KafkaSettings, pipeline: AnyPipeline, signal: AbortSignal): Promise<readonly string[]> {
+  const admin = kafkaClient(settings, { clientId: 'afluente-prepare', log: SILENT, retries: 5 }).admin()
   try {
     await admin.connect()
-    const lines = await prepareTopics(admin, pipeline)
+    const lines = await prepareTopics({ admin, clock: systemClock() }, pipeline, { signal })
     return lines.length === 0 ? ['up to date'] : lines
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason'
-    throw new AfluenteError(
-      'unavailable',
-      'kafka',
-      `Topics could not be prepared at ${settings.brokers.join(', ')}: ${reason}. Check KAFKA_BROKERS, and that the brokers run.`,
-      {
-        cause: error,
-      },
-    )
+    throw kafkaFault(error, `Preparing the topics at ${settings.brokers.join(', ')}`)
   } finally {
     await admin.disconnect().catch(() => undefined)
   }
 }
 
-function kafkaConfig({ brokers, ssl, ca, sasl }: KafkaSettings): KafkaConfig {
-  const base = { clientId: 'afluente-prepare', brokers: [...brokers], ssl: ca === undefined ? ssl : { ca }, logLevel: logLevel.NOTHING, retry: { retries: 5 } }
-  if (sasl === undefined) return base
-  const { username, password } = sasl
-  const { mechanism } = sasl
-  // One branch a mechanism: kafkajs has a type for each.
-  if (mechanism === 'plain') return { ...base, sasl: { mechanism, username, password } }
-  if (mechanism === 'scram-sha-256') return { ...base, sasl: { mechanism, username, password } }
-  return { ...base, sasl: { mechanism, username, password } }
+/** Nothing differs, or `misconfigured` with all that does. */
+async function source(url: string, { tables }: AnyPipeline): Promise<readonly string[]> {
+  const { differences, undefinedColumns } = await checkSource(url, tables)
+  if (differences.length > 0) {
+    const list = differences.map((difference) => `  - ${difference}`).join('\n')
+    throw new AfluenteError('misconfigured', 'source', `The source database and shared/pipeline.ts differ in ${differences.length} point(s):\n${list}`)
+  }
+  return ['as defined', ...undefinedColumns.map((column) => `${column} is in no definition: it reaches bronze alone`)]
 }
