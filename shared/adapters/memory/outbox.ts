@@ -8,6 +8,8 @@ export interface MemoryOutboxDeps {
   /** Committed changes by version. */
   readonly rows: Map<number, OutboxRow>
   readonly clock: Clock
+  /** How many there are, numbered from 0. */
+  readonly shards: number
 }
 
 interface Shard {
@@ -16,25 +18,20 @@ interface Shard {
   leasedUntil: number
 }
 
+const RENEWED_BELOW = 0.75
 /** How often a waiting claim looks again, as on the server. */
 const LOOK_MS = 2
 
-export function memoryOutbox({ rows, clock }: MemoryOutboxDeps): Outbox {
-  const shards = new Map<number, Shard>()
-  const shardOf = (shard: number) => {
-    const found = shards.get(shard) ?? { owner: null, epoch: 0, leasedUntil: 0 }
-    shards.set(shard, found)
-    return found
-  }
+export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): Outbox {
+  const shards = new Map<number, Shard>(Array.from({ length: count }, (_, shard) => [shard, { owner: null, epoch: 0, leasedUntil: 0 }]))
 
-  /** Takes or renews the lease. Null when another owner's is live. `fresh` when it was not held for as long as `until` before. */
-  const lease = ({ shard, owner, leaseMs }: ClaimRequest, until: number): { epoch: number; fresh: boolean } | null => {
-    const held = shardOf(shard)
+  /** Null when another owner's lease is live. `fresh` when it was taken, or did not last until `until`; it is renewed when a quarter of it is gone. */
+  const lease = (held: Shard, { owner, leaseMs }: ClaimRequest, until: number): { epoch: number; fresh: boolean } | null => {
     if (held.owner !== owner && held.leasedUntil > clock.now()) return null
     const fresh = held.owner !== owner || held.leasedUntil <= until
     if (held.owner !== owner) held.epoch += 1
     held.owner = owner
-    held.leasedUntil = clock.now() + leaseMs
+    if (fresh || held.leasedUntil < clock.now() + leaseMs * RENEWED_BELOW) held.leasedUntil = clock.now() + leaseMs
     return { epoch: held.epoch, fresh }
   }
 
@@ -46,20 +43,24 @@ export function memoryOutbox({ rows, clock }: MemoryOutboxDeps): Outbox {
 
   /** Under the present epoch, does what it is told to; refused under any other. */
   const settle = (shard: number, epoch: number, settled: (held: Shard) => void): Settled => {
-    const held = shardOf(shard)
-    if (held.epoch !== epoch) return { status: 'fenced', epoch: held.epoch }
+    const held = shards.get(shard)
+    if (held === undefined || held.epoch !== epoch) return { status: 'fenced', epoch: held?.epoch ?? 0 }
     settled(held)
     return { status: 'done' }
   }
 
   return {
     claim: async (request, { signal }) => {
+      const shard = shards.get(request.shard)
+      if (shard === undefined) return { status: 'refused', reason: `there is no shard ${request.shard}` }
+      if (request.owner === '' || request.leaseMs <= 0 || request.maxRows < 1)
+        return { status: 'refused', reason: 'claim needs an owner, a lease above zero and maxRows of 1 or more' }
       const until = clock.now() + request.waitMs
       for (;;) {
         signal.throwIfAborted()
-        const held = lease(request, until)
+        const held = lease(shard, request, until)
         const over = clock.now() >= until
-        if (held === null && over) return { status: 'busy', retryMs: shardOf(request.shard).leasedUntil - clock.now() }
+        if (held === null && over) return { status: 'busy', retryMs: shard.leasedUntil - clock.now() }
         if (held !== null) {
           const found = within(request, visible(request.shard, request.floor))
           if (found.changes.length > 0 || held.fresh || over) return { status: 'held', epoch: held.epoch, ...found }

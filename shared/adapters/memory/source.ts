@@ -112,7 +112,7 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
   }
 
   return {
-    outbox: memoryOutbox({ rows, clock }),
+    outbox: memoryOutbox({ rows, clock, shards }),
     begin,
     rows: committed,
     history,
