@@ -51,22 +51,25 @@ async function answer(request: IncomingMessage, deps: ControlDeps): Promise<Answ
   }
   const [, name, verb] = /^POST \/parts\/([a-z]+)\/([a-z]+)$/.exec(route) ?? []
   const part = name === undefined ? undefined : deps.parts.get(name)
-  const work = part === undefined || verb === undefined ? undefined : verbs[verb]
+  const work = part === undefined || verb === undefined ? undefined : verbs.get(verb)
   if (part === undefined || work === undefined)
-    return [404, { error: `no such route; parts: ${[...deps.parts.keys()].join(', ')}; verbs: ${Object.keys(verbs).join(', ')}` }]
+    return [404, { error: `no such route; parts: ${[...deps.parts.keys()].join(', ')}; verbs: ${[...verbs.keys()].join(', ')}` }]
   await work(part)
   return [200, { name: part.name, state: part.state, pid: part.pid ?? null }]
 }
 
-const verbs: Readonly<Record<string, (part: Part) => Promise<void>>> = {
-  start: (part) => part.start(),
-  stop: (part) => part.stop(),
-  kill: (part) => part.kill(),
-  restart: async (part) => {
-    await part.stop()
-    await part.start()
-  },
-}
+const verbs: ReadonlyMap<string, (part: Part) => Promise<void>> = new Map([
+  ['start', (part) => part.start()],
+  ['stop', (part) => part.stop()],
+  ['kill', (part) => part.kill()],
+  [
+    'restart',
+    async (part) => {
+      await part.stop()
+      await part.start()
+    },
+  ],
+])
 
 function allowed(header: string | undefined, token: string): boolean {
   const given = Buffer.from(header ?? '')
