@@ -19,8 +19,6 @@ export interface ShardLease {
   renew(): Promise<boolean>
   /** False once the lease of that epoch may have run out since it was last renewed, as after a pause: then nothing read under it may be published. */
   live(epoch: number): boolean
-  /** When half of what is trusted is gone. */
-  ageing(): boolean
   /** False when a later epoch exists. */
   acknowledge(epoch: number, versions: readonly number[]): Promise<boolean>
   /** Lets go, when anything is held. Never throws: a lease that can't be released runs out. */
@@ -76,7 +74,6 @@ export function shardLease(of: { readonly shard: number; readonly owner: string;
     claim: (floor, waitMs) => claim(floor, waitMs, limits.maxRows),
     renew: async () => (await claim(ABOVE_ALL, 0, 1)).status === 'held',
     live: (under) => under === epoch && clock.now() - trustedFrom < limits.leaseMs * TRUSTED,
-    ageing: () => clock.now() - trustedFrom >= (limits.leaseMs * TRUSTED) / 2,
     acknowledge: async (under, versions) => (await persistently('acknowledge', () => outbox.acknowledge(shard, under, versions, { signal }))).status === 'done',
     release: async () => {
       const under = epoch

@@ -175,7 +175,7 @@ async function renewing<T>(work: Promise<T>, lease: ShardLease, { clock, limits 
   const keep = async () => {
     while (!done.signal.aborted) {
       await clock.sleep(limits.leaseMs / 4, { signal: done.signal })
-      if (!done.signal.aborted && lease.ageing()) await settle(lease.renew())
+      if (!done.signal.aborted) await settle(lease.renew())
     }
   }
   const keeping = keep()

@@ -58,6 +58,15 @@ describe('two captures at once do no harm', () => {
     expect(atTheEnd).toBeLessThanOrEqual(4)
     expect(world.events()).not.toContain('capture.failed')
   })
+
+  test('fenced while the local clock saw nothing: at most the batch under way is still published', async () => {
+    const world = captureWorld({ limits: { maxRows: 1 } })
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) world.write(key)
+    world.hooks.acknowledge = () => Promise.resolve({ status: 'fenced', epoch: 9 })
+    expect(await world.drive(world.start())).toBe('fenced')
+    expect(world.published()).toHaveLength(2)
+    expect(world.source.waiting).toHaveLength(6)
+  })
 })
 
 describe('a capture that was paused', () => {

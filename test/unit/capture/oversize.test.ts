@@ -19,7 +19,7 @@ describe('a change beyond what Kafka takes', () => {
   })
 
   test('many bytes in few characters count as bytes', async () => {
-    const world = captureWorld({ maxMessageBytes: 100_000 })
+    const world = captureWorld({ maxMessageBytes: 1_000_000, limits: { maxMessageBytes: 100_000 } })
     world.write('wide', JSON.stringify({ text: '語'.repeat(40_000) }))
     await world.drive(world.start())
     expect(world.topics.all(TOPIC).map(decode)).toMatchObject([{ ok: false, why: { code: 'too-large' } }])

@@ -48,7 +48,7 @@ describe('capture moves the outbox into Kafka', () => {
     const acknowledging = { now: 0, most: 0 }
     world.hooks.acknowledge = async (_, answer) => {
       acknowledging.most = Math.max(acknowledging.most, (acknowledging.now += 1))
-      await turn()
+      for (let turns = 0; turns < 5; turns += 1) await turn()
       const settled = await answer()
       acknowledging.now -= 1
       return settled
@@ -206,6 +206,24 @@ describe('a batch that fails keeps its place', () => {
     slow.resolve()
     expect(await world.drive(running)).toBe('failed')
     expect((await world.source.outbox.backlog({ signal: new AbortController().signal })).leased).toBe(false)
+  })
+
+  test('when a later batch fails, the acknowledgement under way is waited for before the shard is let go', async () => {
+    const world = captureWorld({ limits: { maxRows: 1 } })
+    for (const key of ['a', 'b']) world.write(key)
+    world.hooks.acknowledge = async (_, answer) => {
+      for (let turns = 0; turns < 5; turns += 1) await turn()
+      const settled = await answer()
+      world.calls.push('acknowledged')
+      return settled
+    }
+    world.hooks.publish = async (messages, answer) => {
+      if (messages[0]?.key === '["b"]') throw new AfluenteError('misconfigured', 'test', 'no such topic')
+      return answer()
+    }
+    expect(await world.drive(world.start())).toBe('failed')
+    expect(world.calls.slice(-2)).toEqual(['acknowledged', 'release'])
+    expect(world.source.waiting).toHaveLength(1)
   })
 
   test('a database that is away for a moment is asked again; what was published is still acknowledged', async () => {
