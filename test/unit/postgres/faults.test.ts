@@ -28,7 +28,7 @@ describe('what a fault of Postgres means', () => {
   })
 
   test('each wrong configuration says what to do', () => {
-    expect(faultOf(postgresError('42P01', 'relation "silver.leads" does not exist')).message).toMatch(/silver\.leads.*run the deploy step/)
+    expect(faultOf(postgresError('42P01', 'relation "silver.leads" does not exist')).message).toMatch(/silver\.leads.*infra\/deploy/)
     expect(faultOf(postgresError('28P01')).message).toMatch(/ANALYTICS_DATABASE_URL/)
   })
 
