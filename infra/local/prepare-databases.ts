@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -54,9 +53,7 @@ export async function prepareSinks({ places, report, passOn, signal }: PrepareDe
 
 /** Applies supabase/seed.sql, once per database and text; recorded where the Supabase CLI records it. Answers whether it did. */
 export async function seedOnce(url: string): Promise<boolean> {
-  const file = join(repository, 'supabase/seed.sql')
-  if (!existsSync(file)) return false
-  const text = await readFile(file, 'utf8')
+  const text = await readFile(join(repository, 'supabase/seed.sql'), 'utf8')
   const hash = createHash('sha256').update(text).digest('hex')
   return withClient(url, async (client) => {
     await client.query('create schema if not exists supabase_migrations')
