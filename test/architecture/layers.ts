@@ -32,7 +32,7 @@ export const layers: readonly Layer[] = [
   { at: 'shared/ports/', may: ['shared/tables/', 'shared/events/'], packages: [] },
   { at: 'shared/engine/', may: ['shared/ports/', 'shared/tables/', 'shared/events/'], packages: [] },
   adapter('memory'),
-  adapter('kafka', 'kafkajs'),
+  adapter('kafka', 'kafkajs', 'node:buffer'),
   adapter('postgres', 'pg', 'node:buffer', 'node:crypto'),
   adapter('elasticsearch', '@elastic/elasticsearch', '@elastic/transport'),
   adapter('supabase', '@supabase/supabase-js'),

@@ -25,7 +25,12 @@ test('the lock file holds the versions that package.json names', () => {
 test('Deno runs on the versions that Node and workerd run on', () => {
   const imports = Object.entries(deno.imports)
   expect(imports.length).toBeGreaterThan(1)
-  for (const [name, specifier] of imports) expect(specifier, name).toBe(`npm:${name}@${own.dependencies[name] ?? 'of package.json'}`)
+  for (const [entry, specifier] of imports) {
+    const name = entry.replace(/\/$/, '')
+    const pinned = `${name}@${own.dependencies[name] ?? 'the version of package.json'}`
+    // `name/` maps paths inside the package.
+    expect(specifier, entry).toBe(entry.endsWith('/') ? `npm:/${pinned}/` : `npm:${pinned}`)
+  }
 })
 
 test("the servers in compose.yaml are the versions of npm start's", () => {
