@@ -62,8 +62,16 @@ export function asUser(command: Command, user: SystemUser | undefined, paths: re
       'Move the clone out of a closed home (chmod o+x its folders), or start as a plain user',
     )
   }
+  // Without that bit access(2), by which initdb looks for its programs, would not see these rights.
   const caps = '+dac_override,+dac_read_search'
-  const flags = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', `--inh-caps=${caps}`, `--ambient-caps=${caps}`]
+  const flags = [
+    `--reuid=${user.uid}`,
+    `--regid=${user.gid}`,
+    '--clear-groups',
+    '--securebits=+no_setuid_fixup',
+    `--inh-caps=${caps}`,
+    `--ambient-caps=${caps}`,
+  ]
   return { ...command, file: '/usr/bin/setpriv', args: [...flags, command.file, ...command.args] }
 }
 
