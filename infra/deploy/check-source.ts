@@ -57,13 +57,16 @@ export async function checkSource(url: string, tables: readonly SourceTable[]): 
     const missing = installed ? [] : ['The schema afluente is missing: apply supabase/migrations.']
     return { differences: [...missing, ...checks.flatMap((check) => check.differences)], undefinedColumns: checks.flatMap((check) => check.undefinedColumns) }
   } catch (error) {
-    if (error instanceof pg.DatabaseError) throw error
-    throw new AfluenteError(
-      'unavailable',
-      'connect',
-      `No connection to the source database: ${error instanceof Error ? error.message : 'unknown reason'}. Check SOURCE_DATABASE_URL, and that the server runs.`,
-      { cause: error },
-    )
+    const reason = error instanceof Error ? error.message : 'unknown reason'
+    const [kind, code, text] =
+      error instanceof pg.DatabaseError && error.code?.startsWith('57') !== true
+        ? ([
+            'misconfigured',
+            error.code ?? 'sql',
+            `The source database could not be compared with the definition: ${reason}. Use the role that applied supabase/migrations.`,
+          ] as const)
+        : (['unavailable', 'connect', `No connection to the source database: ${reason}. Check SOURCE_DATABASE_URL, and that the server runs.`] as const)
+    throw new AfluenteError(kind, code, text, { cause: error })
   } finally {
     await client.end().catch(() => undefined)
   }

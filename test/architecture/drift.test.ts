@@ -127,6 +127,17 @@ describe('supabase/migrations', () => {
     await source.close()
   })
 
+  test('a role that may not look is told which one may', async () => {
+    const source = await openSource(postgres)
+    const url = new URL(source.database.url)
+    url.username = 'authenticator'
+    await expect(checkSource(url.href, tables)).rejects.toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringContaining('the role that applied supabase/migrations'),
+    })
+    await source.close()
+  })
+
   test('without the schema afluente it is said what to apply', async () => {
     expect((await checkSource(postgres.url, [])).differences).toEqual(['The schema afluente is missing: apply supabase/migrations.'])
   })

@@ -1,8 +1,12 @@
 /** What a fault of Postgres, or of the way to it, means for the caller. By code, never by message. */
 import { AfluenteError, type FaultKind, isAfluenteError } from '../../engine/errors.ts'
 
+const POOLER = 'A pooler in between loses prepared statements: connect directly, in session mode, or through Hyperdrive.'
+
 /** SQLSTATEs, the longest prefix first. Anything else, and whatever isn't from Postgres, is `unavailable`: retrying loses nothing. */
 const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice?: string])[] = [
+  ['26000', 'misconfigured', POOLER],
+  ['42P05', 'misconfigured', POOLER],
   ['42804', 'refused'],
   ['54000', 'refused'],
   ['54001', 'refused'],
