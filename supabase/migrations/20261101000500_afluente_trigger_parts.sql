@@ -53,3 +53,24 @@ exception when others then
   raise log 'afluente: a change of % was not captured (%), and the failure could not be noted (%)', source_table, code, sqlstate;
 end
 $$;
+
+-- The shard of a key. No settings of its own: inlined.
+create function afluente.shard_of(key text, shard_count bigint) returns int
+language sql
+immutable
+as $$
+  select case shard_count when 1 then 0 else mod(hashtextextended(key, 0) & 9223372036854775807, shard_count)::int end
+$$;
+
+-- The columns of a table's primary key, in its order; null without one.
+create function afluente.primary_key("table" regclass) returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+  select array_agg(a.attname::text order by k.position)
+  from pg_index i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+  where i.indrelid = primary_key."table" and i.indisprimary and k.position <= i.indnkeyatts
+$$;

@@ -59,8 +59,7 @@ begin
   -- image there was.
   change := $change$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, after, occurred_at, traceparent)
     select
-      nextval('afluente.version'), {name}, {topic}, touched.key,
-      case shard_count when 1 then 0 else mod(hashtextextended(touched.key, 0) & 9223372036854775807, shard_count) end,
+      nextval('afluente.version'), {name}, {topic}, touched.key, afluente.shard_of(touched.key, shard_count),
       case when present.image is null then 'delete' else {op} end,
       case when present.image is null or {before} then touched.image end, present.image, moment, trace
     from (select {image} as image, {key values}, {key text} as key from {rows} r{where}) touched

@@ -33,8 +33,8 @@ begin
   execute format(
     $insert$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, occurred_at, traceparent)
     select
-      nextval('afluente.version'), %1$L, %2$L, r.key,
-      mod(hashtextextended(r.key, 0) & 9223372036854775807, $1), 'delete', r.image, clock_timestamp(), afluente.traceparent()
+      nextval('afluente.version'), %1$L, %2$L, r.key, afluente.shard_of(r.key, $1),
+      'delete', r.image, clock_timestamp(), afluente.traceparent()
     from (select jsonb_build_array(%3$s)::text as key, %4$s as image from only %5$s r) r$insert$,
     source_table, captured.topic,
     (select string_agg(format('r.%I', k.name), ', ' order by k.position) from unnest(captured.key_columns) with ordinality k (name, position)),
@@ -67,11 +67,13 @@ declare
   full_name text := format('%I.%I', own_schema, relation.relname);
   topic_name text := coalesce(topic, format('afluente.%s.%s', own_schema, relation.relname));
   function_name text := format(
-    'capture_%s_%s', left(own_schema || '_' || relation.relname, 40), left(md5(own_schema || '.' || relation.relname), 8)
+    'capture_%s_%s',
+    left(regexp_replace(lower(own_schema || '_' || relation.relname), '[^a-z0-9]+', '_', 'g'), 40),
+    left(md5(own_schema || '.' || relation.relname), 8)
   );
+  former_function text := (select c.function_name from afluente.captured_tables c where c.table_oid = capture_table."table");
   key_columns text[];
   hidden_numbers smallint[];
-  deferrable_key boolean;
   wrong text;
   member record;
 begin
@@ -102,15 +104,11 @@ begin
       using hint = 'Give one of letters, digits, ".", "_" and "-": select afluente.capture_table(''<table>'', topic => ''<topic>'').';
   end if;
 
-  select array_agg(a.attname::text order by k.position), bool_or(not i.indimmediate) into key_columns, deferrable_key
-  from pg_index i
-  cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
-  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
-  where i.indrelid = relation.oid and i.indisprimary and k.position <= i.indnkeyatts;
+  key_columns := afluente.primary_key("table");
   if key_columns is null then
     raise exception 'afluente: % has no primary key, and without one its rows can''t be told apart', full_name
       using hint = format('alter table %s add primary key (…)', full_name);
-  elsif deferrable_key then
+  elsif exists (select from pg_index i where i.indrelid = relation.oid and i.indisprimary and not i.indimmediate) then
     raise exception 'afluente: the primary key of % is deferrable: a delete could come after the insert that followed it', full_name
       using hint = 'Make the primary key NOT DEFERRABLE.';
   end if;
@@ -152,6 +150,9 @@ begin
         enable always trigger afluente_delete, enable always trigger afluente_truncate
     $triggers$, member.schema, member.name, function_name, own_schema, relation.relname);
   end loop;
+  if former_function <> function_name then
+    execute format('drop function if exists afluente.%I()', former_function);
+  end if;
 
   -- A dropped table may have left its name behind.
   delete from afluente.captured_tables c

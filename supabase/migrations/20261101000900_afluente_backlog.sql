@@ -9,7 +9,7 @@ declare
   expected text := format('%I.%I', captured.schema_name, captured.table_name);
   again text := format('select afluente.capture_table(%L)', expected);
   present pg_class := (select c from pg_class c where c.oid = capture_problem."table");
-  key_columns text[];
+  key_columns text[] := afluente.primary_key("table");
   missing text;
 begin
   if present.oid is null then
@@ -17,11 +17,6 @@ begin
   elsif to_regclass(expected) is distinct from "table" then
     return format('the table was renamed or moved: select afluente.capture_table(%s) under its new name', captured.table_oid::oid);
   end if;
-  select array_agg(a.attname::text order by k.position) into key_columns
-  from pg_index i
-  cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
-  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
-  where i.indrelid = present.oid and i.indisprimary and k.position <= i.indnkeyatts;
   if key_columns is null then
     return format('the table lost its primary key: add one, then %s', again);
   elsif key_columns <> captured.key_columns then

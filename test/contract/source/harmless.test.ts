@@ -307,6 +307,18 @@ describe('a captured table that is', () => {
     expect((await source.outbox('public.t')).map((row) => row.after)).toEqual(['{"id":1,"name":"a"}', '{"id":1,"name":"b","extra":5}', '{"id":1,"extra":6}'])
   })
 
+  it('renamed goes on under its new name once it is captured again', async () => {
+    await source.run(
+      `alter table public.t rename to "Novo nome"; select afluente.capture_table('public."Novo nome"', topic => 'novo'); insert into public."Novo nome" values (1)`,
+    )
+    expect(await source.outbox()).toMatchObject([{ source_table: 'public.Novo nome', topic: 'novo', op: 'insert' }])
+    expect(await source.run(`select table_name from afluente.captured_tables where table_name ilike '%t' or table_name ilike 'novo%'`)).toEqual([
+      { table_name: 'Novo nome' },
+    ])
+    expect(await problemOf('public.Novo nome')).toBeNull()
+    expect(await source.value(`select count(*) from pg_proc where proname like 'capture_public_t_%'`)).toBe('0')
+  })
+
   it('replaced by another of its name is not read in its place: its own changes count as failures', async () => {
     await source.run(
       `insert into public.t values (1, 'old'); alter table public.t rename to t_old; create table public.t (id int primary key, name text); insert into public.t values (1, 'new'); delete from public.t_old`,
