@@ -124,14 +124,17 @@ async function hold({ home, env, demo }: StartOptions, output: Output, keep: (st
   }
   output.line(`  ready after ${seconds(performance.now() - started)}`)
   for (const line of whereLines(stack.info, home)) output.line(`    ${line}`)
-  if (demo) await showRow(stack, output)
+  if (demo) await showRow(stack, output, home)
   await keep(stack)
   return 0
 }
 
-async function showRow(stack: Stack, output: Output): Promise<void> {
+async function showRow(stack: Stack, output: Output, home: Home): Promise<void> {
   try {
-    output.line(`  ${rowWayLine(await followOneRow(stack.info))}`)
+    const { insert, update } = await followOneRow(stack.info)
+    output.line(`  the way of one row, the first: ${rowWayLine(insert)}`)
+    if (update !== undefined) output.line(`  and of its update, once warm:  ${rowWayLine(update)}`)
+    if (insert.elasticsearch === undefined) output.line(`  look into ${home.logs}: edge.log for Kafka, worker.log for the sinks`)
   } catch (error) {
     output.line(`  the way of one row could not be shown: ${error instanceof Error ? error.message : String(error)}`)
   }

@@ -26,9 +26,7 @@ it('keeps running steps below finished ones on a terminal', () => {
 })
 
 it('tells a row’s way in plain words, and where it got stuck', () => {
-  expect(rowWayLine({ kafka: 8.7, postgres: 15.2, elasticsearch: 22 })).toBe(
-    'the way of one row: committed 0 ms → Kafka 9 ms → Postgres 15 ms → Elasticsearch 22 ms',
-  )
+  expect(rowWayLine({ kafka: 8.7, postgres: 15.2, elasticsearch: 22 })).toBe('committed 0 ms → Kafka 9 ms → Postgres 15 ms → Elasticsearch 22 ms')
   expect(rowWayLine({ kafka: 9, postgres: 15, elasticsearch: undefined })).toContain('Elasticsearch not yet')
 })
 
