@@ -60,8 +60,9 @@ export function documentLineInOtherWords(
   const moved: string[] = []
   let changed = false
   for (const [name, value] of members) {
-    const opaque = value !== 'null' && isOpaque(table.columns[name], value)
-    const indexed = kinds[name] === 'flattened' || kinds[name] === 'object'
+    const opaque = value !== 'null' && isOpaque(own(table.columns, name), value)
+    const kind = own(kinds, name)
+    const indexed = kind === 'flattened' || kind === 'object'
     changed ||= opaque
     const member = `${JSON.stringify(name)}:${opaque ? JSON.stringify(value) : value}`
     if (opaque && indexed) moved.push(member)
@@ -71,6 +72,11 @@ export function documentLineInOtherWords(
   const envelope = envelopeOf(event, syncedAt)
   const head = moved.length === 0 ? envelope : `${envelope.slice(0, -1)},"unindexed":{${moved.join(',')}}}`
   return onOneLine(`{"afluente":${[head, ...row].join(',')}}`)
+}
+
+/** A column may be named as what every object inherits: `toString`. */
+function own<T>(of: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(of, name) ? of[name] : undefined
 }
 
 function isOpaque(type: string | undefined, value: string): boolean {
