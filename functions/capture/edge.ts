@@ -2,6 +2,7 @@
 import { createClient } from '@supabase/supabase-js'
 import { systemClock } from '../../shared/adapters/clock.ts'
 import { kafkaClient } from '../../shared/adapters/kafka/connection.ts'
+import { newTopics } from '../../shared/adapters/kafka/new-topics.ts'
 import { kafkaPublisher } from '../../shared/adapters/kafka/publisher.ts'
 import { consoleLog } from '../../shared/adapters/log.ts'
 import { supabaseOutbox } from '../../shared/adapters/supabase/outbox.ts'
@@ -39,11 +40,12 @@ function serving(): (request: Request) => Promise<Response> {
   }
 }
 
-function handlerOf({ kafka, supabase, webhookSecret }: CaptureSettings): (request: Request) => Promise<Response> {
+function handlerOf({ kafka: kafkaSettings, supabase, webhookSecret }: CaptureSettings): (request: Request) => Promise<Response> {
   const client = createClient(supabase.url, supabase.serviceRoleKey, { auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false } })
   const outbox = supabaseOutbox({ client: { schema: (name) => client.schema(name) } })
   // The isolate's one session: it stays warm from one request to the next.
-  const publisher = kafkaPublisher({ kafka: kafkaClient(kafka, { clientId: 'afluente-capture', log }) })
+  const kafka = kafkaClient(kafkaSettings, { clientId: 'afluente-capture', log })
+  const publisher = kafkaPublisher({ kafka, makeTopics: newTopics({ kafka, settings: pipeline.topics, log }) })
   const budget = createBudget({ clock, limits: captureBudget, cost: cpuCost })
   const startSuccessor = startSuccessorOf({ supabaseUrl: supabase.url, secret: webhookSecret })
   const deps = { outbox, publisher, clock, log, random: Math.random, budget, limits: captureLimits(pipeline.topics), ref: supabase.ref, startSuccessor }

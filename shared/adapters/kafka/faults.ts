@@ -26,6 +26,11 @@ export function isTooLarge(error: unknown): boolean {
   return chainOf(error).some((link) => TOO_LARGE.has(link.type))
 }
 
+/** True when a topic is not there, or not yet. */
+export function isUnknownTopic(error: unknown): boolean {
+  return chainOf(error).some((link) => link.type === 'UNKNOWN_TOPIC_OR_PARTITION')
+}
+
 /** The fault behind an error of kafkajs; what nobody knows is `unavailable`, since trying again loses nothing. */
 export function kafkaFault(error: unknown, doing = 'Kafka'): AfluenteError {
   if (isAfluenteError(error)) return error

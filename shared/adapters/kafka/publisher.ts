@@ -1,15 +1,23 @@
 /** Messages → topics through kafkajs: acks of all in-sync replicas, an idempotent session, one request in flight. */
 import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
 import type { OutboundMessage } from '../../events/envelope.ts'
+import { AfluenteError } from '../../engine/errors.ts'
 import type { Publisher } from '../../ports/publisher.ts'
-import { isTooLarge, kafkaFault } from './faults.ts'
+import { isTooLarge, isUnknownTopic, kafkaFault } from './faults.ts'
 import { keyPartitioner } from './partitioner.ts'
+import type { MakeTopics } from './new-topics.ts'
 import { installProduceEncoding } from './produce-encoding.ts'
 
 const ALL_REPLICAS = -1
 
-/** Keeps its connection from one `publish` to the next; after an error the next one opens a new session, since a broken one's sequence numbers can't be trusted. */
-export function kafkaPublisher({ kafka }: { readonly kafka: Kafka }): Publisher {
+export interface KafkaPublisherDeps {
+  readonly kafka: Kafka
+  /** Makes a topic that is not there; without it such a message is a fault, `misconfigured`. */
+  readonly makeTopics?: MakeTopics
+}
+
+/** Keeps its connection from one `publish` to the next; after an error the next one opens a new session. */
+export function kafkaPublisher({ kafka, makeTopics }: KafkaPublisherDeps): Publisher {
   let session: Promise<Producer> | null = null
   installProduceEncoding()
 
@@ -37,9 +45,10 @@ export function kafkaPublisher({ kafka }: { readonly kafka: Kafka }): Publisher 
       await producer.sendBatch({ acks: ALL_REPLICAS, topicMessages: byTopic(messages) })
       return true
     } catch (error) {
-      if (isTooLarge(error)) return false
+      // Some partitions may have taken their part and others not: the session's sequence numbers can't be trusted any more.
       session = null
       discard(producer)
+      if (isTooLarge(error)) return false
       throw error
     }
   }
@@ -53,11 +62,27 @@ export function kafkaPublisher({ kafka }: { readonly kafka: Kafka }): Publisher 
     return [...before, ...(await sendOrFind(messages.slice(middle), first + middle, signal))]
   }
 
+  /** One missing topic would hold up the events of all others. */
+  const sendMaking = async (messages: readonly OutboundMessage[], signal: AbortSignal): Promise<readonly number[]> => {
+    try {
+      return await sendOrFind(messages, 0, signal)
+    } catch (error) {
+      if (makeTopics === undefined || !isUnknownTopic(error)) throw error
+    }
+    await makeTopics([...new Set(messages.map((message) => message.topic))], { signal })
+    try {
+      return await sendOrFind(messages, 0, signal)
+    } catch (error) {
+      if (!isUnknownTopic(error)) throw error
+      throw new AfluenteError('unavailable', 'UNKNOWN_TOPIC_OR_PARTITION', 'publishing to Kafka: not every broker knows a topic yet that was just made.', { cause: error })
+    }
+  }
+
   return {
-    connect: ({ signal }) => guarded('connecting to Kafka', connected().then(ignore), signal),
+    connect: ({ signal }) => guarded('connecting to Kafka', () => connected().then(ignore), signal),
     publish: async (messages, { signal }) => {
       if (messages.length === 0) return { tooLarge: [] }
-      return { tooLarge: await guarded('publishing to Kafka', sendOrFind(messages, 0, signal), signal) }
+      return { tooLarge: await guarded('publishing to Kafka', () => sendMaking(messages, signal), signal) }
     },
     close: async () => {
       const closing = session
@@ -68,13 +93,13 @@ export function kafkaPublisher({ kafka }: { readonly kafka: Kafka }): Publisher 
 }
 
 /** kafkajs takes no signal: the caller is let go, and what was sent arrives or not, as a publish that throws says. */
-async function guarded<T>(doing: string, work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function guarded<T>(doing: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const { promise, reject } = Promise.withResolvers<never>()
   const abort = () => reject(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    return await Promise.race([work, promise])
+    return await Promise.race([work(), promise])
   } catch (error) {
     if (signal.aborted) throw signal.reason
     throw kafkaFault(error, doing)

@@ -3,7 +3,7 @@
  * nothing is ever deleted, and settings the definition doesn't speak of stay as they are. Every change is said in plain words.
  */
 import type { Admin, ConfigResourceTypes, ConfigSource } from 'kafkajs'
-import { type AnyPipeline, deadLetterTopicOf, topicOf } from '../../engine/define.ts'
+import { type AnyPipeline, deadLetterTopicOf, type Topics, topicOf } from '../../engine/define.ts'
 import { milliseconds } from '../../engine/duration.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
@@ -28,20 +28,24 @@ export interface WantedTopic {
   readonly config: Readonly<Record<string, string>>
 }
 
-/** The topics a definition needs: one a table, each with its dead letters, and the application's own events. */
-export function wantedTopics({ tables, topics }: AnyPipeline): readonly WantedTopic[] {
-  const wanted = (topic: string, maxMessageBytes: number): WantedTopic => ({
+/** A topic as the definition sets topics up. */
+export function wantedTopic(topic: string, { partitions, retention }: Topics, maxMessageBytes: number): WantedTopic {
+  return {
     topic,
-    partitions: topics.partitions,
+    partitions,
     config: {
       'max.message.bytes': String(maxMessageBytes),
-      'retention.ms': String(milliseconds(topics.retention)),
+      'retention.ms': String(milliseconds(retention)),
       'cleanup.policy': 'delete',
     },
-  })
+  }
+}
+
+/** The topics a definition needs: one a table, each with its dead letters, and the application's own events. */
+export function wantedTopics({ tables, topics }: AnyPipeline): readonly WantedTopic[] {
   return [...tables.map(topicOf), EVENTS_TOPIC].flatMap((topic) => [
-    wanted(topic, topics.maxMessageBytes),
-    wanted(deadLetterTopicOf(topic), topics.maxMessageBytes + REASON_BYTES),
+    wantedTopic(topic, topics, topics.maxMessageBytes),
+    wantedTopic(deadLetterTopicOf(topic), topics, topics.maxMessageBytes + REASON_BYTES),
   ])
 }
 
