@@ -7,6 +7,8 @@ import type { Admin, Consumer, Kafka } from 'kafkajs'
 import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { HandleBatch, Subscription, SubscriptionRun } from '../../ports/subscription.ts'
+import { installFetchDecoding } from './fetch-decoding.ts'
+import { installRequestTimer } from './request-timer.ts'
 import { createCommits } from './subscription-commits.ts'
 import { createMembership, type Membership } from './subscription-membership.ts'
 import { type Position, readPositions } from './subscription-positions.ts'
@@ -37,6 +39,8 @@ const ROOM_WAIT_MS = 500
 const STOP_GRACE_MS = 5_000
 
 export function kafkaSubscription(deps: KafkaSubscriptionDeps): Subscription {
+  installFetchDecoding()
+  installRequestTimer()
   return {
     run: async (handle, options) => {
       const kafka = deps.kafka()
