@@ -79,7 +79,7 @@ export function encode(change: Change, context: EncodeContext): OutboundMessage 
   return message(change, context, `{"op":"${change.op}","before":${change.before ?? 'null'},"after":${change.after ?? 'null'}}`)
 }
 
-/** The message of a change that is too large for the topic: its key alone, marked, so that it becomes a dead letter and jams nothing. */
+/** The message of a change that is too large for the topic: its key alone, marked, so that it jams nothing. It becomes a dead letter; a delete needs no more than its key and is applied. */
 export function encodeKeyOnly(change: Change, context: EncodeContext, bytes: number): OutboundMessage {
   const bare = message(change, context, `{"op":"${change.op}","before":null,"after":null}`)
   return { ...bare, headers: { ...bare.headers, ce_oversized: String(bytes) } }
@@ -132,10 +132,12 @@ export function decode(record: LogRecord): Decoded {
   if (record.key === null || !record.key.startsWith('[') || !record.key.endsWith(']')) {
     return malformed(record, 'no-key', 'The Kafka key is not the JSON array of the key columns.')
   }
-  const oversized = header(record, 'ce_oversized')
-  if (oversized !== undefined) return malformed(record, 'too-large', `The change has ${oversized} bytes, more than the topic takes; only its key was sent.`)
   const body = record.value === null ? null : bodyOf(record.value)
   if (body === null) return malformed(record, 'not-json', 'The value is not a JSON object.')
+  const oversized = header(record, 'ce_oversized')
+  if (oversized !== undefined && body.op !== 'delete') {
+    return malformed(record, 'too-large', `The change has ${oversized} bytes, more than the topic takes; only its key was sent.`)
+  }
   if (!isOp(body.op) || (body.op === 'delete' ? body.after !== null : body.after === null)) {
     return malformed(
       record,

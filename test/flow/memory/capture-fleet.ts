@@ -10,7 +10,7 @@ import type { Publisher } from '../../../shared/ports/publisher.ts'
 import { seededRandom } from '../../support/random.ts'
 import { outboxOf, publisherOf } from './ports.ts'
 import { createProcess, type FaultPlan, type Process } from './process.ts'
-import type { Shape } from './setting.ts'
+import { MAX_MESSAGE_BYTES, type Shape } from './setting.ts'
 
 export interface CaptureFleetDeps {
   readonly outbox: Outbox
@@ -42,7 +42,7 @@ const limits: CaptureLimits = {
   maxRows: 1,
   maxBytes: 4_096,
   sendBytes: 1_000,
-  maxMessageBytes: 8 * 1024 * 1024,
+  maxMessageBytes: MAX_MESSAGE_BYTES,
   bottomEvery: 3,
   attempts: 3,
   retryBaseMs: 20,

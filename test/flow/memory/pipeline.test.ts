@@ -43,7 +43,7 @@ test('the scenarios reach what the promises are about: none of it is left to cha
     { numRuns: 600, seed: 20_261_122 },
   )
   const endings = ['idle', 'busy', 'handed-over', 'fenced'].map((ending) => `capture ended ${ending}`)
-  const interruptions = ['consumer.interrupted epoch', 'consumer.interrupted generation', 'consumer.resumed']
+  const interruptions = ['consumer.interrupted epoch', 'consumer.interrupted generation', 'consumer.resumed', 'dead-letter.buried too-large']
   const wanted = ['late commits', 'deletes', 'duplicates', 'late events', 'dead letters', 'epochs after the first', ...endings, ...interruptions]
   expect(
     wanted.filter((what) => (seen[what] ?? 0) === 0),

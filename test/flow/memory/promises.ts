@@ -2,7 +2,7 @@
 import { decode, recordId } from '../../../shared/events/envelope.ts'
 import { eventIdOf } from '../../../shared/events/change.ts'
 import { deadLetterTopicOf } from '../../../shared/engine/define.ts'
-import { isRefused, type Side, TABLE_NAME, TOPIC } from './setting.ts'
+import { isDead, type Side, TABLE_NAME, TOPIC } from './setting.ts'
 import type { World } from './world.ts'
 
 export function brokenPromises(world: World): readonly string[] {
@@ -19,7 +19,7 @@ const place = (record: { readonly topic: string; readonly partition: number; rea
 
 /** Every committed change stands on the topic, and nothing that was rolled back. */
 function onTopic({ source, topics }: World): string[] {
-  const sent = new Set(topics.all(TOPIC).flatMap((record) => (decode(record).ok ? [recordId(record)] : [])))
+  const sent = new Set(topics.all(TOPIC).flatMap((record) => (record.headers['ce_id'] === undefined ? [] : [recordId(record)])))
   const committed = new Set(source.history.map((change) => eventIdOf(change.table, change.version)))
   return [
     ...[...committed].filter((id) => !sent.has(id)).map((id) => `${id} was committed and is not on the topic`),
@@ -33,11 +33,11 @@ function inRows({ source }: World, { name, analytics }: Side): string[] {
   const faults: string[] = []
   for (const key of new Set(source.history.map((change) => change.key))) {
     const changes = source.history.filter((change) => change.key === key)
-    const last = changes.filter(({ after }) => !isRefused(after)).toSorted((a, b) => b.version - a.version)[0]
+    const last = changes.filter(({ after }) => !isDead(after)).toSorted((a, b) => b.version - a.version)[0]
     const row = rows.get(key)
     if (row?.version !== last?.version || (row?.after ?? null) !== (last?.after ?? null))
       faults.push(`${name}: ${key} is ${JSON.stringify(row)} and should be at ${last?.version} ${last?.after}`)
-    const anyRefused = changes.some(({ after }) => isRefused(after))
+    const anyRefused = changes.some(({ after }) => isDead(after))
     if (!anyRefused && (row?.after ?? null) !== (source.rows(TABLE_NAME).get(key) ?? null)) faults.push(`${name}: ${key} differs from the source`)
   }
   return faults
@@ -57,7 +57,7 @@ function inBronze({ topics }: World, { name, analytics }: Side): string[] {
 function inLetters({ topics }: World, { name, analytics }: Side): string[] {
   const bad = topics.all(TOPIC).filter((record) => {
     const decoded = decode(record)
-    return !decoded.ok || isRefused(decoded.event.after)
+    return !decoded.ok || isDead(decoded.event.after)
   })
   const expected = new Set(bad.map(place))
   const buried = new Set([...analytics.letters.values()].map(({ record }) => place(record)))

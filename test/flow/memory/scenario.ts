@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import type { Transaction } from '../../../shared/adapters/memory/source.ts'
 import type { Fault } from './process.ts'
-import { type Shape, TABLE_NAME, TOPIC } from './setting.ts'
+import { imageOf, type Shape, TABLE_NAME, TOPIC } from './setting.ts'
 import type { World } from './world.ts'
 
 export type Step =
@@ -28,7 +28,7 @@ const key = fc.integer({ min: 0, max: 3 })
 const isolate = fc.integer({ min: 0, max: 2 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ does: fc.constant('write' as const), session, key, n: fc.option(fc.integer({ min: -1, max: 20 }), { freq: 4 }) }) },
+  { weight: 8, arbitrary: fc.record({ does: fc.constant('write' as const), session, key, n: fc.option(fc.integer({ min: -2, max: 20 }), { freq: 4 }) }) },
   { weight: 6, arbitrary: fc.record({ does: fc.constant('commit' as const), session, rings: fc.array(isolate, { maxLength: 2 }) }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('rollback' as const), session }) },
   { weight: 4, arbitrary: fc.record({ does: fc.constant('pass' as const), ms: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 60, max: 900 })) }) },
@@ -67,7 +67,7 @@ export async function play({ steps }: Pick<Scenario, 'steps'>, world: World): Pr
         const id = `["k${step.key}"]`
         const transaction = open.get(step.session) ?? source.begin()
         open.set(step.session, transaction)
-        const after = step.n === null ? null : `{"id":"k${step.key}","n":${step.n}}`
+        const after = step.n === null ? null : imageOf(`k${step.key}`, step.n)
         // Another session's lock would make this one wait; here it writes something else instead.
         if (![...open].some(([other, it]) => other !== step.session && it.holds(TABLE_NAME, id))) transaction.write({ table: TABLE_NAME, key: id, after })
         return

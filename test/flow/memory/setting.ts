@@ -7,6 +7,7 @@ export const TABLE = { schema: 'public', name: 'leads', key: ['id'], columns: { 
 export const TABLE_NAME = 'public.leads'
 export const TOPIC = 'afluente.public.leads'
 export const PARTITIONS = 2
+export const MAX_MESSAGE_BYTES = 8_000
 
 export interface Shape {
   readonly seed: number
@@ -24,9 +25,19 @@ export interface Side {
   readonly group: MemoryGroup
 }
 
+/** The image of a row. Of the numbers below zero, -1 is refused by the sinks, and -2 makes a row that is too large for the topic. */
+export function imageOf(id: string, n: number): string {
+  return JSON.stringify({ id, n, ...(n === -2 ? { filler: 'x'.repeat(MAX_MESSAGE_BYTES) } : {}) })
+}
+
 /** What the sinks will not take, as a constraint would have it. */
-export function isRefused(after: string | null): boolean {
+function isRefused(after: string | null): boolean {
   return after?.includes('"n":-1') === true
+}
+
+/** What ends as a dead letter: refused, or sent as its key alone. */
+export function isDead(after: string | null): boolean {
+  return isRefused(after) || after?.includes('"n":-2') === true
 }
 
 export const refuses = (event: Event) => (isRefused(event.after) ? { code: '23514', message: 'A check constraint refuses the row.' } : null)

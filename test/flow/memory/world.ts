@@ -15,7 +15,7 @@ import { drive } from '../../support/virtual-time.ts'
 import { type CaptureFleet, captureFleet } from './capture-fleet.ts'
 import { type ConsumerFleet, consumerFleet } from './consumer-fleet.ts'
 import { type Fault, faultPlan } from './process.ts'
-import { PARTITIONS, refuses, type Shape, type Side, TOPIC } from './setting.ts'
+import { MAX_MESSAGE_BYTES, PARTITIONS, refuses, type Shape, type Side, TOPIC } from './setting.ts'
 import { watchedOutbox, watchedSink } from './watch.ts'
 
 const SWEEP_MS = 500
@@ -53,7 +53,7 @@ export function createWorld(shape: Shape, faults: readonly Fault[], tampering: T
   const violations: string[] = []
   const log = memoryLines()
   const source = memorySource({ clock })
-  const topics = memoryTopics({ clock, partitions: PARTITIONS })
+  const topics = memoryTopics({ clock, partitions: PARTITIONS, maxMessageBytes: MAX_MESSAGE_BYTES })
   const publisher = memoryPublisher({ topics })
   const outbox = watchedOutbox(tampering.outbox?.(source.outbox) ?? source.outbox, violations)
 

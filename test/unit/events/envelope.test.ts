@@ -176,12 +176,19 @@ describe('a record that is no event', () => {
   })
 })
 
-test('a change that is too large goes as its key alone, marked, and comes back as a dead letter with its size', () => {
-  const message = encodeKeyOnly(lead, context, 9_000_000)
-  expect(message.key).toBe(lead.key)
-  expect(message.value).toBe('{"op":"update","before":null,"after":null}')
-  expect(message.headers['ce_id']).toBe('public.leads:1795370400000001')
-  const decoded = decode(recordOf(message))
-  expect(decoded).toMatchObject({ ok: false, why: { code: 'too-large' } })
-  expect(decoded.ok ? '' : decoded.why.message).toContain('9000000')
+describe('a change that is too large', () => {
+  test('goes as its key alone, marked, and comes back as a dead letter with its size', () => {
+    const message = encodeKeyOnly(lead, context, 9_000_000)
+    expect(message.key).toBe(lead.key)
+    expect(message.value).toBe('{"op":"update","before":null,"after":null}')
+    expect(message.headers['ce_id']).toBe('public.leads:1795370400000001')
+    const decoded = decode(recordOf(message))
+    expect(decoded).toMatchObject({ ok: false, why: { code: 'too-large' } })
+    expect(decoded.ok ? '' : decoded.why.message).toContain('9000000')
+  })
+
+  test('and is a delete is applied all the same: else the row before would stay in the sinks for ever', () => {
+    const message = encodeKeyOnly({ ...lead, op: 'delete', before: '{"id":"3f1b"}', after: null }, context, 9_000_000)
+    expect(decode(recordOf(message))).toMatchObject({ ok: true, event: { op: 'delete', key: lead.key, before: null, after: null } })
+  })
 })
