@@ -56,11 +56,14 @@ export function openStack(): StackAccess {
     ring: (body = '{}') => fetch(`${info.supabase.url}/functions/v1/capture`, { method: 'POST', headers: bearer(info.webhookSecret), body }),
     doorbell: (action) => post(`${info.supabase.url}/_net/${action}`, info.supabase.serviceRoleKey),
     api: (path, init = {}) => fetch(`${info.worker.url}${path}`, { ...init, headers: { ...bearer(info.worker.token), ...init.headers } }),
-    quiet: () =>
-      eventually('capture has let go and the outbox is empty', async () => {
-        const { rows } = await source.query<{ quiet: boolean }>(`select not exists (select from afluente.outbox) and not exists (select from afluente.shards where leased_until > clock_timestamp()) as quiet`)
+    quiet: async () => {
+      await eventually('capture has let go and the outbox is empty', async () => {
+        const { rows } = await source.query<{ quiet: boolean }>(
+          `select not exists (select from afluente.outbox) and not exists (select from afluente.shards where leased_until > clock_timestamp()) as quiet`,
+        )
         return rows[0]?.quiet === true
-      }),
+      })
+    },
     close: async () => {
       await Promise.all([source.end(), analytics.end()])
     },

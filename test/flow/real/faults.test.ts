@@ -41,6 +41,7 @@ describe('parts that die', () => {
     const left = await stack.source.query('select from afluente.outbox where key = any($1)', [ids.map((id) => `["${id}"]`)])
     expect(left.rowCount).toBe(ids.length)
     await stack.part('edge', 'start')
+    await stack.doorbell('resume')
     await stack.quiet()
     await expectInStep(stack, company, SLOW)
     await expectOnceInBronze(stack, ids, 1)
