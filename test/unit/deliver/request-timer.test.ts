@@ -21,10 +21,14 @@ function queueOf(sent: number[]) {
 
 beforeEach(() => {
   vi.useFakeTimers()
-  expect(installRequestTimer()).toBe(true)
+  installRequestTimer()
 })
 afterEach(() => {
   vi.useRealTimers()
+})
+
+test('kafkajs still looks as it did', () => {
+  expect(installRequestTimer()).toBe(true)
 })
 
 test('a connection on which nothing waits sets no timer', () => {
