@@ -87,6 +87,7 @@ export async function bringUp(context: BringUp): Promise<Stack> {
     await stop()
     // A part that was being started when all others were stopped already.
     await stopParts(parts, report)
+    forget(home.processesFile)
     throw error
   }
 }
