@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 
 export interface Counts {
   readonly passed: number
@@ -16,6 +16,9 @@ export interface Step {
   readonly gate: boolean
   readonly run: () => Promise<Counts>
 }
+
+/** The project's own Node comes first, whoever started this: tools begin with `#!/usr/bin/env node`. */
+const environment = { ...process.env, PATH: `${resolve('node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`, NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false' }
 
 const bin = (name: string): string => join('node_modules', '.bin', name)
 
@@ -88,7 +91,7 @@ async function denoTests(): Promise<Counts> {
 function run(command: readonly string[]): Promise<{ code: number; output: string }> {
   const [file = '', ...rest] = command
   return new Promise((resolve, reject) => {
-    const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false' } })
+    const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment })
     let output = ''
     const keep = (to: NodeJS.WriteStream) => (chunk: Buffer) => {
       output += chunk.toString()

@@ -55,7 +55,7 @@ export function openStack(): StackAccess {
     cron: () => post(`${info.control.url}/cron`, info.control.token),
     ring: (body = '{}') => fetch(`${info.supabase.url}/functions/v1/capture`, { method: 'POST', headers: bearer(info.webhookSecret), body }),
     doorbell: (action) => post(`${info.supabase.url}/_net/${action}`, info.supabase.serviceRoleKey),
-    api: (path, init = {}) => fetch(`${info.worker.url}${path}`, { ...init, headers: { ...bearer(info.worker.token), ...init.headers } }),
+    api: (path, init = {}) => fetch(`${info.worker.url}${path}`, { ...init, headers: bearer(info.worker.token) }),
     quiet: async () => {
       await eventually('capture has let go and the outbox is empty', async () => {
         const { rows } = await source.query<{ quiet: boolean }>(
