@@ -33,21 +33,26 @@ export interface BundleOptions {
   /** Folder with wrangler.toml; its functions/ and shared/ are what the bundle is made of. */
   readonly root?: string
   readonly env: NodeJS.ProcessEnv
+  /** Leaves the bundle in `outdir`. Wrangler in earnest. */
+  readonly build?: (root: string, outdir: string) => Promise<void>
 }
 
 /**
  * The Worker as `wrangler deploy` would upload it, made anew only when something it is made of has changed.
  * Kept by the hash of its sources beside node_modules, so that several stacks of one clone share it.
  */
-export async function bundleWorker({ root = repository, env }: BundleOptions): Promise<Bundle> {
+export async function bundleWorker({ root = repository, env, build = (from, to) => wrangler(from, to, env) }: BundleOptions): Promise<Bundle> {
   const cache = join(repository, 'node_modules/.cache/afluente')
   const folder = join(cache, `worker-${fingerprint(root)}`)
   if (!existsSync(folder)) {
     mkdirSync(cache, { recursive: true })
     const work = mkdtempSync(join(cache, '.worker-'))
     try {
-      await wrangler(root, work, env)
-      writeFileSync(join(work, 'manifest.json'), JSON.stringify(await readManifest(root)))
+      await build(root, work)
+      const manifest = await readManifest(root)
+      // Wrangler that was interrupted ends well and has written nothing.
+      if (!existsSync(join(work, manifest.main))) throw new Fault(`The Worker can't be bundled: wrangler left no ${manifest.main}`, 'Start again')
+      writeFileSync(join(work, 'manifest.json'), JSON.stringify(manifest))
       forgetOld(cache)
       renameSync(work, folder)
     } catch (error) {
