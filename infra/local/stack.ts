@@ -1,5 +1,5 @@
 import { bringUp } from './bring-up.ts'
-import { homeAt, makeHome, type Home } from './home.ts'
+import { forget, homeAt, makeHome, type Home } from './home.ts'
 import { tryLock, unlock } from './lock.ts'
 import { assertDiskSpace } from './machine.ts'
 import type { Part } from './part.ts'
@@ -69,6 +69,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const holder = tryLock(home.lockFile)
   if (holder !== undefined) throw new AlreadyRunning(holder.pid, home)
   try {
+    // A hard-killed supervisor's: nobody must attach to what isn't there.
+    forget(home.stackFile)
     assertDiskSpace(home.root)
     await clearOrphans(home, report)
     const ports = await choosePorts(options.ports ?? settings.ports)

@@ -85,7 +85,9 @@ it('finds what a killed supervisor left running, stops it, says so, and goes on 
   process.kill(supervisor, 'SIGKILL')
   await eventually('the supervisor is gone', () => identify(supervisor) === undefined)
   expect(identify(left?.processes['postgres'] ?? 0)).toBeDefined()
-  const stack = await start()
+  const starting = start()
+  expect(existsSync(home.stackFile)).toBe(false)
+  const stack = await starting
   expect(said[0]).toBe(`stopped what a killed supervisor had left running: postgres (pid ${left?.processes['postgres']})`)
   expect(identify(left?.processes['postgres'] ?? 0)).toBeUndefined()
   expect(await query(stack.info.source.url, 'select answer from left_alone')).toEqual([{ answer: 42 }])
