@@ -7,15 +7,15 @@ export interface Watcher {
   stop(): Promise<void>
 }
 
-const BETWEEN_LOOKS_MS = 5
+const BETWEEN_LOOKS_MS = 10
 /** Documents of batches that were written side by side may come into sight in another order than they were numbered. */
-const OUT_OF_ORDER = 500
+const OUT_OF_ORDER = 50
 
 interface Hits {
   readonly hits?: { readonly hits?: readonly { readonly _id: string; readonly _seq_no: number }[] }
 }
 
-/** Watches the documents of the alias `leads` whose company is `mark`. What it finds is late by up to one look: about 10 ms. */
+/** Watches the documents of the alias `leads` whose company is `mark`. What it finds is late by up to one look: 10 ms and a search. */
 export function watchLeads(url: string, mark: string): Watcher {
   const seen = new Map<string, number>()
   let highest = -1

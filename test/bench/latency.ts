@@ -37,7 +37,7 @@ export async function latency(stack: BenchStack, report: Report, { rates, second
         rows,
         ...percentilesOf(elasticsearch),
         missing: rows - elasticsearch.length,
-        note: 'found by polling: up to about 10 ms too high',
+        note: 'found by searching every 10 ms: up to about 15 ms too high',
       }
     })
     await report.measure(`${rate} rows/s by stage`, async () => {

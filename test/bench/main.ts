@@ -21,16 +21,15 @@ else if (options !== undefined) {
 }
 
 async function bench(options: BenchOptions): Promise<void> {
-  const { name, attach, only } = options
-  const chosen = (measure: string): boolean => only.length === 0 || only.some((begin) => measure.startsWith(begin))
+  const { name, attach } = options
   await withStack(attach ? async () => runningStack() : () => ownStack(), async (stack) => {
     const report = await createReport(name, stack)
-    if (name === 'latency') await latency(stack, report, options)
-    else await throughput(stack, { measure: async (measure, work) => (chosen(measure) ? report.measure(measure, work) : undefined) }, options)
+    await (name === 'latency' ? latency(stack, report, options) : throughput(stack, report, options))
   })
-  if (name === 'throughput' && !attach && chosen('end to end, silver alone')) {
+  if (name === 'throughput' && !attach) {
+    const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')
     await withStack(
-      () => ownStack((definition) => definition.replace('bronze: true', 'bronze: false')),
+      () => ownStack(silverAlone),
       async (stack) => silverOnly(stack, await createReport(name, stack), options),
     )
   }

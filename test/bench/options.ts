@@ -1,18 +1,18 @@
 import { parseArgs } from 'node:util'
 
 export const usage = `npm run bench -- latency    [--rates 20,50,500] [--seconds 20] [--attach]
-npm run bench -- throughput [--rows 200000] [--only NAME]… [--attach]
+npm run bench -- throughput [--rows 200000] [--end-to-end] [--attach]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
-  --attach   measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
-  --only     only the measurements whose names begin so`
+  --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
+  --end-to-end   leave each hop alone out`
 
 export interface BenchOptions {
   readonly name: 'latency' | 'throughput'
   readonly rates: readonly number[]
   readonly seconds: number
   readonly rows: number
-  readonly only: readonly string[]
+  readonly endToEndOnly: boolean
   readonly attach: boolean
 }
 
@@ -22,7 +22,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rates: { type: 'string' },
     seconds: { type: 'string' },
     rows: { type: 'string' },
-    only: { type: 'string', multiple: true },
+    'end-to-end': { type: 'boolean' },
     attach: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   } as const
@@ -41,7 +41,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rates: (values.rates ?? '20,50,500').split(',').map((rate) => number(rate, 1, 5_000, 'rates')),
     seconds: number(values.seconds ?? '20', 1, 3_600, 'seconds'),
     rows: Math.round(number(values.rows ?? '200000', 1_000, 10_000_000, 'rows')),
-    only: values.only ?? [],
+    endToEndOnly: values['end-to-end'] === true,
     attach: values.attach === true,
   }
 }

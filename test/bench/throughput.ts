@@ -12,15 +12,18 @@ import { until } from './wait.ts'
 
 export interface ThroughputOptions {
   readonly rows: number
+  /** Leaves each hop alone, and what the parts take without this project, out. */
+  readonly endToEndOnly: boolean
 }
 
-const LONGEST_MS = 600_000
+const LONGEST_MS = 300_000
 const consumers = ['postgres', 'elasticsearch'] as const
 type Consumer = (typeof consumers)[number]
 
-export async function throughput(stack: BenchStack, report: Report, { rows }: ThroughputOptions): Promise<void> {
-  if (stack.own) await hops(stack, report, rows)
+export async function throughput(stack: BenchStack, report: Report, { rows, endToEndOnly }: ThroughputOptions): Promise<void> {
+  if (stack.own && !endToEndOnly) await hops(stack, report, rows)
   await stack.consumer('elasticsearch', 'stop')
+  await stack.consumer('postgres', 'resume')
   await report.measure('end to end, silver and bronze', () => endToEnd(stack, rows, ['postgres']))
   await stack.consumer('elasticsearch', 'resume')
   await caughtUp(stack)
@@ -82,25 +85,16 @@ async function sinkAlone(stack: BenchStack, consumer: Consumer, mark: string): P
 
 /** By the moments at which the sink made the documents: one a batch. */
 async function documentSpan({ info }: BenchStack, mark: string): ReturnType<typeof commitSpan> {
-  const ask = async (path: string, body: object): Promise<Aggregated> => {
-    const response = await fetch(`${info.elasticsearch.url}/leads/${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-    return (await response.json()) as Aggregated
-  }
   const query = { term: { 'company.raw': mark } }
-  await ask('_refresh', {})
-  const { aggregations } = await ask('_search', {
-    size: 0,
-    query,
-    aggs: {
-      first: { min: { field: 'afluente.synced_at' } },
-      last: { max: { field: 'afluente.synced_at' } },
-      n: { value_count: { field: 'afluente.version' } },
-    },
+  await fetch(`${info.elasticsearch.url}/leads/_refresh`, { method: 'POST' })
+  const at = { field: 'afluente.synced_at' }
+  const body = { size: 0, query, aggs: { first: { min: at }, last: { max: at }, n: { value_count: { field: 'afluente.version' } } } }
+  const response = await fetch(`${info.elasticsearch.url}/leads/_search`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
   })
+  const { aggregations } = (await response.json()) as Aggregated
   return { rows: aggregations?.n?.value ?? 0, firstMs: aggregations?.first?.value ?? 0, lastMs: aggregations?.last?.value ?? 0, withFirst: 0 }
 }
 
