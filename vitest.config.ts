@@ -6,14 +6,16 @@ const files = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.
 /** Suites on real servers share them, so their files take turns; starting a server takes its time. */
 const onRealServers = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 180_000, teardownTimeout: 30_000 }
 
+const setupFiles = ['test/support/properties-setup.ts']
+
 export default defineConfig({
   test: {
     allowOnly: false,
     projects: [
-      { test: { name: 'unit', include: files('test/unit') } },
-      { test: { name: 'architecture', include: files('test/architecture'), testTimeout: 60_000 } },
-      { test: { name: 'flow', include: files('test/flow/memory'), testTimeout: 60_000 } },
-      { test: { name: 'contract', include: files('test/contract'), ...onRealServers } },
+      { test: { name: 'unit', include: files('test/unit'), setupFiles } },
+      { test: { name: 'architecture', include: files('test/architecture'), setupFiles, testTimeout: 60_000 } },
+      { test: { name: 'flow', include: files('test/flow/memory'), setupFiles, testTimeout: 60_000 } },
+      { test: { name: 'contract', include: files('test/contract'), setupFiles, ...onRealServers } },
       { test: { name: 'real', include: files('test/flow/real'), globalSetup: 'test/support/stack-setup.ts', ...onRealServers, testTimeout: 180_000 } },
       'test/workers/vitest.config.ts',
     ],

@@ -97,12 +97,17 @@ const message: fc.Arbitrary<Message> = fc.record({
   timestampDelta: fc.integer({ min: 0, max: 2 ** 40 }),
 })
 
+/** Where a record batch says which format it has. */
+const MAGIC_AT = 16
+
 describe('records are read as kafkajs reads them', () => {
   test('whatever stands in them', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(message, { minLength: 1, maxLength: 4 }), { maxLength: 3 }), fc.nat({ max: 80 }), async (batches, cut) => {
         const whole = Buffer.concat(await Promise.all(batches.map((messages) => batchOf(messages))))
-        const records = whole.subarray(0, Math.max(0, whole.length - cut))
+        // A batch cut before its magic byte makes kafkajs throw; brokers cut there only when there is nothing to send.
+        const left = whole.length - cut
+        const records = whole.subarray(0, left > MAGIC_AT ? left : 0)
         const raw = answerOf([
           {
             topic: 'afluente.public.leads',
