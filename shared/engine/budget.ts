@@ -48,8 +48,9 @@ export interface BudgetDeps {
 }
 
 /**
- * The budget of an isolate. `renew` starts it anew when it is spent and the runtime still sends requests: it would not, had
- * the isolate really used up its share, so its limits count otherwise than the model does.
+ * The budget of an isolate. `renew` is called for each request: one that reaches a spent isolate tells that the runtime
+ * still counts on it, so the model was too careful. Work goes on then with half of the soft limit of CPU, since it may
+ * have been only a little too careful.
  */
 export function createBudget({ clock, cost, limits }: BudgetDeps): Budget & { renew(): void } {
   let beganAt = clock.now()
@@ -74,7 +75,7 @@ export function createBudget({ clock, cost, limits }: BudgetDeps): Budget & { re
     renew: () => {
       if (spent() === 'little') return
       beganAt = clock.now()
-      cpuMs = 0
+      cpuMs = Math.min(cpuMs, limits.softCpuMs / 2)
       ending = false
     },
   }

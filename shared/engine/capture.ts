@@ -94,8 +94,10 @@ interface Moving {
 async function move(moving: Moving): Promise<Ending> {
   const { acknowledger, deps, lease, run, successor } = moving
   const { clock, limits, log } = deps
+  let lookedAt = Number.NEGATIVE_INFINITY
   const look = (waitMs: number): Promise<Claim> => {
     run.onLook()
+    lookedAt = clock.now()
     return lease.claim(0, waitMs)
   }
   let claim = await firstClaim(moving, look)
@@ -120,6 +122,8 @@ async function move(moving: Moving): Promise<Ending> {
     } else if (sinceBottom > 0 || clock.now() - lastRowAt < limits.lingerMs) {
       // Nothing is under way, so the look from the bottom finds what was committed late below the floor, and nothing twice.
       sinceBottom = 0
+      const restMs = lookedAt + limits.paceMs - clock.now()
+      if (restMs > 0) await clock.sleep(restMs, { signal: run.signal })
       claim = await look(limits.waitMs)
     } else {
       // The lease silenced the doorbell. What was committed meanwhile is seen by one more look after letting go.

@@ -2,6 +2,7 @@
 import { Kafka, type KafkaConfig, logLevel } from 'kafkajs'
 import type { KafkaSettings } from '../../config.ts'
 import type { Log } from '../../ports/log.ts'
+import { installRequestTimer } from './request-timer.ts'
 
 export interface KafkaConnectionOptions {
   /** Shows up in the broker's logs and quotas: `afluente-capture`. */
@@ -15,6 +16,7 @@ export interface KafkaConnectionOptions {
 
 /** Connects nothing yet. TLS checks the broker's certificate, against KAFKA_CA alone where that is given. */
 export function kafkaClient(settings: KafkaSettings, { clientId, connectionTimeoutMs = 3_000, log, requestTimeoutMs = 10_000, retries = 2 }: KafkaConnectionOptions): Kafka {
+  installRequestTimer()
   return new Kafka({
     clientId,
     brokers: [...settings.brokers],

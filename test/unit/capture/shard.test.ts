@@ -150,6 +150,22 @@ describe('capture stays while rows keep coming', () => {
   })
 })
 
+test('while rows trickle in, looks keep a pace: a few rows a look instead of one', async () => {
+  const world = captureWorld()
+  const began = world.clock.now()
+  world.write('row')
+  world.hooks.publish = async (_, answer) => {
+    await world.clock.sleep(1, { signal: new AbortController().signal })
+    if (world.clock.now() - began < 600) world.write('row')
+    return answer()
+  }
+  await world.drive(world.start())
+  const looks = world.calls.filter((call) => call === 'claim bottom').length
+  expect(looks).toBeLessThan(120)
+  expect(looks).toBeGreaterThan(60)
+  expect(world.published()).toEqual(world.committed())
+})
+
 describe('a batch that fails keeps its place', () => {
   test('Kafka away for a while: tried again, in order, nothing after it before it', async () => {
     const world = captureWorld({ limits: { maxRows: 2 } })
