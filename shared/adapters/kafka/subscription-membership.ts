@@ -39,7 +39,8 @@ export interface MembershipDeps {
   readonly onFailure: (error: unknown) => void
 }
 
-const LIMITS = { batchRecords: 2_000, batchBytes: 4 * 1024 * 1024, fullRecords: 6_000, fullBytes: 4 * 1024 * 1024 } as const
+/** A Worker has 128 MB for all its partitions, and a sink needs a batch several times over. */
+const LIMITS = { batchRecords: 2_000, batchBytes: 1024 * 1024, fullRecords: 4_000, fullBytes: 2 * 1024 * 1024 } as const
 
 export function createMembership(deps: MembershipDeps): Membership {
   const { consumer, clock } = deps
