@@ -12,7 +12,12 @@ const wanted = process.argv.slice(2)
 const names = steps.map((step) => step.name)
 const unknown = wanted.filter((name) => name !== 'check' && !names.includes(name))
 if (unknown.length > 0) {
-  console.error(`There is no step ${unknown.join(', ')}. Steps: check (${steps.filter((step) => step.gate).map((step) => step.name).join(', ')}), ${names.join(', ')}.`)
+  console.error(
+    `There is no step ${unknown.join(', ')}. Steps: check (${steps
+      .filter((step) => step.gate)
+      .map((step) => step.name)
+      .join(', ')}), ${names.join(', ')}.`,
+  )
   process.exit(2)
 }
 

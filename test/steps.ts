@@ -18,7 +18,12 @@ export interface Step {
 }
 
 /** The project's own Node comes first, whoever started this: tools begin with `#!/usr/bin/env node`. */
-const environment = { ...process.env, PATH: `${resolve('node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`, NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false' }
+const environment = {
+  ...process.env,
+  PATH: `${resolve('node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
+  NO_COLOR: '1',
+  WRANGLER_SEND_METRICS: 'false',
+}
 
 const bin = (name: string): string => join('node_modules', '.bin', name)
 
@@ -63,7 +68,16 @@ function suite(project: string, title: string): Step {
       const folder = await mkdtemp(join(tmpdir(), 'afluente-test-'))
       try {
         const file = join(folder, 'report.json')
-        const { code } = await run([process.execPath, join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`])
+        const { code } = await run([
+          process.execPath,
+          join('node_modules', 'vitest', 'vitest.mjs'),
+          'run',
+          '--project',
+          project,
+          '--reporter=default',
+          '--reporter=json',
+          `--outputFile.json=${file}`,
+        ])
         return vitestCounts(code, await readFile(file, 'utf8').catch(() => null))
       } finally {
         await rm(folder, { recursive: true, force: true })

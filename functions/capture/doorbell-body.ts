@@ -22,7 +22,13 @@ export async function adviceOn(request: Request, { maxBodyBytes, tables }: BodyR
   if (body.byteLength === 0) return null
   const payload = parsed(body)
   if (payload === undefined) {
-    return { status: 422, slug: 'malformed-json', title: 'The body is not JSON', detail: `Send JSON in UTF-8, or nothing. The bell was rung all the same.`, more: { rung: true } }
+    return {
+      status: 422,
+      slug: 'malformed-json',
+      title: 'The body is not JSON',
+      detail: `Send JSON in UTF-8, or nothing. The bell was rung all the same.`,
+      more: { rung: true },
+    }
   }
   const table = tableOf(payload)
   if (table === null || tables.includes(table)) return null

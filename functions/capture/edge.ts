@@ -35,7 +35,12 @@ function serving(): (request: Request) => Promise<Response> {
     log.error('capture.misconfigured', { reason: reasonOf(error) })
     return async (request) => {
       await request.body?.cancel()
-      return problemResponse({ status: 503, slug: 'misconfigured', title: 'Capture is not configured', detail: 'The log of this function lists every fault of its environment and definition.' })
+      return problemResponse({
+        status: 503,
+        slug: 'misconfigured',
+        title: 'Capture is not configured',
+        detail: 'The log of this function lists every fault of its environment and definition.',
+      })
     }
   }
 }

@@ -34,7 +34,13 @@ export function createCaptureHandler(deps: CaptureHandlerDeps): (request: Reques
   const { connect, maxBodyBytes = 1_048_576, ringer, secret, shards, tables } = deps
   return async (request, { waitUntil }) => {
     if (request.method !== 'POST') {
-      return problemResponse({ status: 405, slug: 'method-not-allowed', title: 'Only POST rings', detail: 'Call this function with POST.', headers: { allow: 'POST' } })
+      return problemResponse({
+        status: 405,
+        slug: 'method-not-allowed',
+        title: 'Only POST rings',
+        detail: 'Call this function with POST.',
+        headers: { allow: 'POST' },
+      })
     }
     if (!(await isSigned(request.headers, secret))) {
       return problemResponse({
@@ -49,7 +55,13 @@ export function createCaptureHandler(deps: CaptureHandlerDeps): (request: Reques
     if (request.headers.has(HANDOVER_HEADER)) return takeOver(asked ?? [], waitUntil)
     for (const shard of asked ?? everyShard(shards)) waitUntil(ringer.ring(shard))
     if (asked === null) {
-      return problemResponse({ status: 422, slug: 'unknown-shard', title: 'There is no such shard', detail: `Shards are numbered from 0 to ${shards - 1}; leave ?shard= out to ring all. All were rung.`, more: { rung: true } })
+      return problemResponse({
+        status: 422,
+        slug: 'unknown-shard',
+        title: 'There is no such shard',
+        detail: `Shards are numbered from 0 to ${shards - 1}; leave ?shard= out to ring all. All were rung.`,
+        more: { rung: true },
+      })
     }
     const advice = await adviceOn(request, { maxBodyBytes, tables })
     return advice === null ? Response.json({ status: 'ringing' }, { status: 202 }) : problemResponse(advice)
@@ -59,7 +71,13 @@ export function createCaptureHandler(deps: CaptureHandlerDeps): (request: Reques
     try {
       await connect({ signal: AbortSignal.timeout(10_000) })
     } catch {
-      return problemResponse({ status: 503, slug: 'kafka-unavailable', title: 'Kafka does not answer', detail: 'The shard was not taken over. The log of this function says why.', headers: { 'retry-after': '5' } })
+      return problemResponse({
+        status: 503,
+        slug: 'kafka-unavailable',
+        title: 'Kafka does not answer',
+        detail: 'The shard was not taken over. The log of this function says why.',
+        headers: { 'retry-after': '5' },
+      })
     }
     for (const shard of asked) waitUntil(ringer.takeOver(shard))
     return Response.json({ status: 'ready' }, { status: 202 })

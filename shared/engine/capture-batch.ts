@@ -77,7 +77,11 @@ export async function publishSend(send: Send, context: EncodeContext, options: P
   const still = await persistently(keys, options, deps)
   if (still === null) return false
   if (still.length > 0) {
-    throw new AfluenteError('misconfigured', 'MESSAGE_TOO_LARGE', `The broker refuses even the bare keys of ${still.length} event(s) of ${keys[0]?.topic} as too large: raise the topic's max.message.bytes.`)
+    throw new AfluenteError(
+      'misconfigured',
+      'MESSAGE_TOO_LARGE',
+      `The broker refuses even the bare keys of ${still.length} event(s) of ${keys[0]?.topic} as too large: raise the topic's max.message.bytes.`,
+    )
   }
   return true
 }

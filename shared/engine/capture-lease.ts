@@ -81,7 +81,9 @@ export function shardLease(of: { readonly shard: number; readonly owner: string;
       if (under === null) return
       budget.charge({ calls: 1 })
       // Also when this run was told to stop: the next one need not wait for the lease to run out.
-      await outbox.release(shard, under, { signal: new AbortController().signal }).catch((error: unknown) => log.warn('capture.release-failed', { shard, reason: reasonOf(error) }))
+      await outbox
+        .release(shard, under, { signal: new AbortController().signal })
+        .catch((error: unknown) => log.warn('capture.release-failed', { shard, reason: reasonOf(error) }))
     },
   }
 }

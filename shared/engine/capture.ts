@@ -152,7 +152,13 @@ async function sendOn(held: Held, overlap: boolean, { acknowledger, deps, lease,
   try {
     // Not published: the lease has run out. The look from the bottom that follows tells who holds the shard now.
     if (!(await publish(held, { deps, lease, run }))) return null
-    if (!(await acknowledger.add(epoch, changes.map((change) => change.version)))) return 'fenced'
+    if (
+      !(await acknowledger.add(
+        epoch,
+        changes.map((change) => change.version),
+      ))
+    )
+      return 'fenced'
   } finally {
     // A claim that is still under way would take the lease again after it was let go.
     await next

@@ -8,6 +8,9 @@ export function newTraceparent(random: () => number): string {
 /** Hex digits, never all zero: the standard calls such an id invalid. */
 function hex(digits: number, random: () => number): string {
   let text = ''
-  while (text.length < digits) text += Math.floor(random() * 0x1_0000_0000).toString(16).padStart(8, '0')
+  while (text.length < digits)
+    text += Math.floor(random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0')
   return /^0+$/.test(text) ? `${text.slice(1)}1` : text
 }

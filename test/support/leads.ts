@@ -29,7 +29,10 @@ export async function expectInStep(stack: StackAccess, company: string, options:
       const source = await stack.source.query(`select ${columns} from public.leads where company = $1 order by id`, [company])
       const silver = await stack.analytics.query(`select ${columns} from bi.leads where company = $1 order by id`, [company])
       expect(silver.rows).toEqual(source.rows)
-      const versions = await stack.analytics.query<{ id: string; version: string }>(`select id::text, _version::text as version from silver.leads where company = $1 and _deleted_at is null order by id`, [company])
+      const versions = await stack.analytics.query<{ id: string; version: string }>(
+        `select id::text, _version::text as version from silver.leads where company = $1 and _deleted_at is null order by id`,
+        [company],
+      )
       const documents = await stack.search('leads', { term: { 'company.raw': company } })
       const indexed = documents.map((document) => ({ id: String(document['id']), version: String((document['afluente'] as { version: number }).version) }))
       expect(indexed.toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(versions.rows)

@@ -27,7 +27,12 @@ export async function startSecureKafka(): Promise<SecureKafka> {
   const { kafka: port, kafkaController: controllerPort, worker: saslPort, edge: tlsPort } = await choosePorts('free')
   const [username, password] = ['afluente', randomBytes(12).toString('hex')]
   const certificates = await makeCertificates(folder, randomBytes(12).toString('hex'))
-  const listeners = [`PLAINTEXT://127.0.0.1:${port}`, `SASL://127.0.0.1:${saslPort}`, `SECURE://127.0.0.1:${tlsPort}`, `CONTROLLER://127.0.0.1:${controllerPort}`].join(',')
+  const listeners = [
+    `PLAINTEXT://127.0.0.1:${port}`,
+    `SASL://127.0.0.1:${saslPort}`,
+    `SECURE://127.0.0.1:${tlsPort}`,
+    `CONTROLLER://127.0.0.1:${controllerPort}`,
+  ].join(',')
   const secured = (listener: string) => ({
     [`listener.name.${listener}.sasl.enabled.mechanisms`]: 'SCRAM-SHA-256,SCRAM-SHA-512,PLAIN',
     [`listener.name.${listener}.scram-sha-256.sasl.jaas.config`]: 'org.apache.kafka.common.security.scram.ScramLoginModule required;',

@@ -46,7 +46,11 @@ export function openStack(): StackAccess {
     kafka: new Kafka({ clientId: 'afluente-test', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING }),
     search: async (index, query = { match_all: {} }) => {
       await fetch(`${info.elasticsearch.url}/${index}/_refresh`, { method: 'POST' })
-      const response = await fetch(`${info.elasticsearch.url}/${index}/_search`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ size: 10_000, query }) })
+      const response = await fetch(`${info.elasticsearch.url}/${index}/_search`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ size: 10_000, query }),
+      })
       if (!response.ok) throw new Error(`search of ${index}: ${response.status}`)
       const { hits } = (await response.json()) as { hits: { hits: { _source: Record<string, unknown> }[] } }
       return hits.hits.map((hit) => hit._source)

@@ -15,7 +15,10 @@ export interface KafkaConnectionOptions {
 }
 
 /** Connects nothing yet. TLS checks the broker's certificate, against KAFKA_CA alone where that is given. */
-export function kafkaClient(settings: KafkaSettings, { clientId, connectionTimeoutMs = 3_000, log, requestTimeoutMs = 10_000, retries = 2 }: KafkaConnectionOptions): Kafka {
+export function kafkaClient(
+  settings: KafkaSettings,
+  { clientId, connectionTimeoutMs = 3_000, log, requestTimeoutMs = 10_000, retries = 2 }: KafkaConnectionOptions,
+): Kafka {
   installRequestTimer()
   return new Kafka({
     clientId,

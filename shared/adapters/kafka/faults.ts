@@ -58,7 +58,10 @@ function chainOf(error: unknown, depth = 0): readonly Link[] {
   if (typeof error !== 'object' || error === null || depth > 5) return []
   const under = 'errors' in error && Array.isArray(error.errors) ? error.errors : []
   const cause = 'cause' in error ? [error.cause] : []
-  return [{ name: textOf(error, 'name'), type: textOf(error, 'type'), code: textOf(error, 'code') }, ...[...under, ...cause].flatMap((link: unknown) => chainOf(link, depth + 1))]
+  return [
+    { name: textOf(error, 'name'), type: textOf(error, 'type'), code: textOf(error, 'code') },
+    ...[...under, ...cause].flatMap((link: unknown) => chainOf(link, depth + 1)),
+  ]
 }
 
 function textOf(error: object, name: 'name' | 'type' | 'code'): string {

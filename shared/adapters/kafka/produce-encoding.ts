@@ -51,7 +51,15 @@ export function installProduceEncoding(): boolean {
 }
 
 /** The body of the request, in the shape of kafkajs's own encoder; null for what only kafkajs's can write. */
-function encodedBy({ acks, compression = 0, producerEpoch, producerId, timeout, topicData, transactionalId = null }: ProduceArguments): { readonly buf: Buffer; readonly buffer: Buffer } | null {
+function encodedBy({
+  acks,
+  compression = 0,
+  producerEpoch,
+  producerId,
+  timeout,
+  topicData,
+  transactionalId = null,
+}: ProduceArguments): { readonly buf: Buffer; readonly buffer: Buffer } | null {
   if (compression !== 0 || transactionalId !== null || producerId === undefined) return null
   const id = BigInt(producerId.toString())
   const halves = { high: Number(BigInt.asIntN(32, id >> 32n)), low: Number(BigInt.asIntN(32, id)) }
@@ -100,5 +108,13 @@ interface Table {
 }
 
 function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null && 'protocol' in value && typeof value.protocol === 'function' && 'versions' in value && Array.isArray(value.versions) && value.versions.at(-1) === String(VERSION)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'protocol' in value &&
+    typeof value.protocol === 'function' &&
+    'versions' in value &&
+    Array.isArray(value.versions) &&
+    value.versions.at(-1) === String(VERSION)
+  )
 }

@@ -74,7 +74,9 @@ export function kafkaPublisher({ kafka, makeTopics }: KafkaPublisherDeps): Publi
       return await sendOrFind(messages, 0, signal)
     } catch (error) {
       if (!isUnknownTopic(error)) throw error
-      throw new AfluenteError('unavailable', 'UNKNOWN_TOPIC_OR_PARTITION', 'publishing to Kafka: not every broker knows a topic yet that was just made.', { cause: error })
+      throw new AfluenteError('unavailable', 'UNKNOWN_TOPIC_OR_PARTITION', 'publishing to Kafka: not every broker knows a topic yet that was just made.', {
+        cause: error,
+      })
     }
   }
 

@@ -28,8 +28,16 @@ export function faultOf(name: string, status: number, failure: RpcFailure): Aflu
   const mending = MENDING[code]
   if (mending !== undefined) return new AfluenteError('misconfigured', code, `${what}: ${mending}`, cause)
   if (PASSING.test(code)) return new AfluenteError('unavailable', code, `${what}: the database is not available now (${code}).`, cause)
-  if (status === 401 || status === 403) return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: the key was refused: check SUPABASE_SERVICE_ROLE_KEY.`, cause)
-  if (status === 404) return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: not found. Check SUPABASE_URL, and apply supabase/migrations.`, cause)
-  if (status >= 500 || status === 429 || status === 408) return new AfluenteError('unavailable', code === '' ? `HTTP ${status}` : code, `${what}: answered HTTP ${status}.`, cause)
-  return new AfluenteError('misconfigured', code === '' ? `HTTP ${status}` : code, `${what}: refused with ${code === '' ? `HTTP ${status}` : code}. Apply supabase/migrations, then deploy capture again.`, cause)
+  if (status === 401 || status === 403)
+    return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: the key was refused: check SUPABASE_SERVICE_ROLE_KEY.`, cause)
+  if (status === 404)
+    return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: not found. Check SUPABASE_URL, and apply supabase/migrations.`, cause)
+  if (status >= 500 || status === 429 || status === 408)
+    return new AfluenteError('unavailable', code === '' ? `HTTP ${status}` : code, `${what}: answered HTTP ${status}.`, cause)
+  return new AfluenteError(
+    'misconfigured',
+    code === '' ? `HTTP ${status}` : code,
+    `${what}: refused with ${code === '' ? `HTTP ${status}` : code}. Apply supabase/migrations, then deploy capture again.`,
+    cause,
+  )
 }

@@ -106,7 +106,13 @@ function settledOf(name: string, { epoch, status }: Readonly<Record<string, unkn
 }
 
 function backlogOf({ failures, leased, oldestMs, rows, tables }: Readonly<Record<string, unknown>>): Backlog {
-  if (typeof rows !== 'number' || !(oldestMs === null || typeof oldestMs === 'number') || typeof leased !== 'boolean' || typeof failures !== 'number' || !Array.isArray(tables)) {
+  if (
+    typeof rows !== 'number' ||
+    !(oldestMs === null || typeof oldestMs === 'number') ||
+    typeof leased !== 'boolean' ||
+    typeof failures !== 'number' ||
+    !Array.isArray(tables)
+  ) {
     throw unreadable('backlog', 'rows, oldestMs, leased, failures or tables is missing')
   }
   return { rows, oldestMs, leased, failures, tables: tables.map(tableOf) }
@@ -133,5 +139,9 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function unreadable(name: string, why: string): AfluenteError {
-  return new AfluenteError('misconfigured', 'unreadable-answer', `afluente.${name} answered something this version does not know (${why}). Apply the migrations in supabase/migrations, then deploy capture again.`)
+  return new AfluenteError(
+    'misconfigured',
+    'unreadable-answer',
+    `afluente.${name} answered something this version does not know (${why}). Apply the migrations in supabase/migrations, then deploy capture again.`,
+  )
 }

@@ -31,7 +31,10 @@ describe('the publisher on Kafka', () => {
   })
 
   test('a topic that is not there is a fault that says what to do', async () => {
-    await expect(publisher.publish([message(`missing-${randomUUID()}`)], { signal })).rejects.toMatchObject({ kind: 'misconfigured', code: 'UNKNOWN_TOPIC_OR_PARTITION' })
+    await expect(publisher.publish([message(`missing-${randomUUID()}`)], { signal })).rejects.toMatchObject({
+      kind: 'misconfigured',
+      code: 'UNKNOWN_TOPIC_OR_PARTITION',
+    })
     const topic = `there-${randomUUID()}`
     await server.makeTopic(topic, 1_000_000)
     await publisher.publish([message(topic)], { signal })
@@ -44,7 +47,16 @@ describe('the publisher on Kafka', () => {
     const kafka = client()
     const making = kafkaPublisher({ kafka, makeTopics: newTopics({ kafka, log, settings: { partitions: 3, maxMessageBytes: 2_000_000, retention: '1h' } }) })
     // Just after it was made, brokers may not know it yet: `unavailable`, which capture tries again.
-    await expect.poll(() => making.publish([message(there), message(missing)], { signal }).then(() => 'published', (error: unknown) => error), { timeout: 20_000 }).toBe('published')
+    await expect
+      .poll(
+        () =>
+          making.publish([message(there), message(missing)], { signal }).then(
+            () => 'published',
+            (error: unknown) => error,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe('published')
     await making.close()
     expect((await server.read(missing, 1)).map((record) => record.key)).toContain('["a"]')
     expect(lines.filter((line) => line.event === 'kafka.topic-made').map((line) => line.fields?.['topic'])).toEqual([missing])
@@ -56,7 +68,9 @@ describe('the publisher on Kafka', () => {
   })
 
   test('no broker there is unavailable, quickly, and a later one is found', async () => {
-    const away = kafkaPublisher({ kafka: kafkaClient({ brokers: ['127.0.0.1:1'], ssl: false, ca: undefined, sasl: undefined }, { clientId: 'test', log, retries: 1 }) })
+    const away = kafkaPublisher({
+      kafka: kafkaClient({ brokers: ['127.0.0.1:1'], ssl: false, ca: undefined, sasl: undefined }, { clientId: 'test', log, retries: 1 }),
+    })
     await expect(away.connect({ signal })).rejects.toMatchObject({ kind: 'unavailable' })
     await expect(away.publish([message('any')], { signal })).rejects.toMatchObject({ kind: 'unavailable' })
     await away.close()
@@ -75,7 +89,9 @@ describe('the publisher on Kafka', () => {
 
   test('a caller who gives up is let go at once', async () => {
     const stop = new AbortController()
-    const away = kafkaPublisher({ kafka: kafkaClient({ brokers: ['127.0.0.1:1'], ssl: false, ca: undefined, sasl: undefined }, { clientId: 'test', log, retries: 20 }) })
+    const away = kafkaPublisher({
+      kafka: kafkaClient({ brokers: ['127.0.0.1:1'], ssl: false, ca: undefined, sasl: undefined }, { clientId: 'test', log, retries: 20 }),
+    })
     const publishing = away.publish([message('any')], { signal: stop.signal })
     stop.abort(new Error('enough'))
     await expect(publishing).rejects.toThrow('enough')

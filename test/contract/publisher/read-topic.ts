@@ -14,7 +14,15 @@ export async function readTopic(kafka: Kafka, topic: string, count: number): Pro
     await consumer.run({
       eachMessage: async ({ message, partition }) => {
         const headers = Object.fromEntries(Object.entries(message.headers ?? {}).map(([name, value]) => [name, value?.toString()]))
-        records.push({ topic, partition, offset: message.offset, timestampMs: Number(message.timestamp), key: message.key?.toString() ?? null, value: message.value?.toString() ?? null, headers })
+        records.push({
+          topic,
+          partition,
+          offset: message.offset,
+          timestampMs: Number(message.timestamp),
+          key: message.key?.toString() ?? null,
+          value: message.value?.toString() ?? null,
+          headers,
+        })
       },
     })
     await eventually(`${count} records of ${topic} are read`, async () => {

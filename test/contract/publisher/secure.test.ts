@@ -61,7 +61,9 @@ describe('Kafka with passwords and TLS', () => {
   })
 
   test('from Deno, where capture runs', async () => {
-    await run('node_modules/.bin/deno', ['run', '-A', '--no-check', '--no-lock', 'test/contract/publisher/publish-from-deno.ts', topic, 'from deno'], { env: { ...process.env, ...environment() } })
+    await run('node_modules/.bin/deno', ['run', '-A', '--no-check', '--no-lock', 'test/contract/publisher/publish-from-deno.ts', topic, 'from deno'], {
+      env: { ...process.env, ...environment() },
+    })
     expect(await keys(1)).toContain('from deno')
   })
 
@@ -83,7 +85,11 @@ describe('Kafka with passwords and TLS', () => {
 
   test('nor by Deno', async () => {
     const { KAFKA_CA: _, ...without } = environment()
-    const failed: unknown = await run('node_modules/.bin/deno', ['run', '-A', '--no-check', '--no-lock', 'test/contract/publisher/publish-from-deno.ts', topic, 'never'], { env: { ...process.env, ...without } }).catch((error: unknown) => error)
+    const failed: unknown = await run(
+      'node_modules/.bin/deno',
+      ['run', '-A', '--no-check', '--no-lock', 'test/contract/publisher/publish-from-deno.ts', topic, 'never'],
+      { env: { ...process.env, ...without } },
+    ).catch((error: unknown) => error)
     expect(failed).toMatchObject({ stderr: expect.stringContaining('KAFKA_CA') as string })
   })
 

@@ -22,13 +22,32 @@ export function publisherContract(subject: () => PublisherSubject): void {
     await subject().makeTopic(name, LARGEST)
     return name
   }
-  const message = (to: string, key: string, value: string, headers: Readonly<Record<string, string>> = {}): OutboundMessage => ({ topic: to, key, value, headers })
+  const message = (to: string, key: string, value: string, headers: Readonly<Record<string, string>> = {}): OutboundMessage => ({
+    topic: to,
+    key,
+    value,
+    headers,
+  })
 
   describe('a publisher', () => {
     test('writes key, value and headers as they are', async () => {
       const to = await topic()
-      const change = { version: 9_007_199_254_740_991, table: 'public.leads', topic: to, key: '["ção 語 🦀"]', op: 'insert', before: null, after: '{"n": 1e400, "x": "\\u0000 é", "n": 9007199254740993}', occurredAt: '2026-11-22T18:00:00.123456Z', traceparent: null } as const
-      const sent = encode(change, { ref: 'local', claimedAt: '2026-11-22T18:00:00.200Z', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
+      const change = {
+        version: 9_007_199_254_740_991,
+        table: 'public.leads',
+        topic: to,
+        key: '["ção 語 🦀"]',
+        op: 'insert',
+        before: null,
+        after: '{"n": 1e400, "x": "\\u0000 é", "n": 9007199254740993}',
+        occurredAt: '2026-11-22T18:00:00.123456Z',
+        traceparent: null,
+      } as const
+      const sent = encode(change, {
+        ref: 'local',
+        claimedAt: '2026-11-22T18:00:00.200Z',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      })
       expect(await subject().publisher.publish([sent], { signal })).toEqual({ tooLarge: [] })
       const [record] = await subject().read(to, 1)
       expect(record).toMatchObject({ key: sent.key, value: sent.value })
@@ -39,8 +58,22 @@ export function publisherContract(subject: () => PublisherSubject): void {
     test('any text comes back the same', async () => {
       const to = await topic()
       const text = fc.string({ unit: 'grapheme', maxLength: 300 })
-      const messages = fc.sample(fc.record({ key: text, value: text, headers: fc.dictionary(fc.string({ maxLength: 20 }).map((name) => `x-${name}`), text, { maxKeys: 5 }) }), 50)
-      await subject().publisher.publish(messages.map(({ headers, key, value }, index) => message(to, key, value, { ...headers, index: String(index) })), { signal })
+      const messages = fc.sample(
+        fc.record({
+          key: text,
+          value: text,
+          headers: fc.dictionary(
+            fc.string({ maxLength: 20 }).map((name) => `x-${name}`),
+            text,
+            { maxKeys: 5 },
+          ),
+        }),
+        50,
+      )
+      await subject().publisher.publish(
+        messages.map(({ headers, key, value }, index) => message(to, key, value, { ...headers, index: String(index) })),
+        { signal },
+      )
       const records = await subject().read(to, messages.length)
       for (const record of records) {
         const sent = messages[Number(String(record.headers['index']))]

@@ -17,7 +17,9 @@ afterEach(async () => {
 afterAll(() => stack.close())
 
 async function inBronze(ids: readonly string[]): Promise<number> {
-  const { rows } = await stack.analytics.query<{ n: number }>(`select count(*)::int as n from bronze.events where key = any($1)`, [ids.map((id) => `["${id}"]`)])
+  const { rows } = await stack.analytics.query<{ n: number }>(`select count(*)::int as n from bronze.events where key = any($1)`, [
+    ids.map((id) => `["${id}"]`),
+  ])
   return rows[0]?.n ?? 0
 }
 
@@ -120,8 +122,15 @@ describe('an event that can not be applied', () => {
         expect(letter.rows).toEqual([{ consumer: 'postgres', topic: 'afluente.public.leads', state: 'open', attempts: 1 }])
         return true
       })
-      await expectOnceInBronze(stack, rows.map((row) => row.id), 1)
-      expect(await deadLetterHeaders('afluente.public.leads.dlq', `["${poison}"]`)).toMatchObject({ afluente_error_code: '23514', afluente_consumer: 'postgres' })
+      await expectOnceInBronze(
+        stack,
+        rows.map((row) => row.id),
+        1,
+      )
+      expect(await deadLetterHeaders('afluente.public.leads.dlq', `["${poison}"]`)).toMatchObject({
+        afluente_error_code: '23514',
+        afluente_consumer: 'postgres',
+      })
     } finally {
       await stack.analytics.query('alter table silver.leads drop constraint no_poison')
     }
@@ -141,7 +150,10 @@ describe('an event that can not be applied', () => {
     })
     await producer.disconnect()
     await eventually('each is a dead letter of both consumers', async () => {
-      const { rows } = await stack.analytics.query<{ consumer: string; n: number }>(`select consumer, count(*)::int as n from ops.dead_letter where key = $1 group by 1 order by 1`, [`["${id}"]`])
+      const { rows } = await stack.analytics.query<{ consumer: string; n: number }>(
+        `select consumer, count(*)::int as n from ops.dead_letter where key = $1 group by 1 order by 1`,
+        [`["${id}"]`],
+      )
       expect(rows).toEqual([
         { consumer: 'elasticsearch', n: 3 },
         { consumer: 'postgres', n: 3 },

@@ -45,7 +45,10 @@ describe('a row on its way to both sinks', () => {
     const client = await stack.source.connect()
     await client.query('begin')
     const [lead] = await insertLeads(client, 1, company)
-    const chat = await client.query<{ id: string }>(`insert into public.chat_sessions (id, lead_id, channel, status, summary) values (gen_random_uuid(), $1, 'whatsapp', 'open', $2) returning id`, [lead, company])
+    const chat = await client.query<{ id: string }>(
+      `insert into public.chat_sessions (id, lead_id, channel, status, summary) values (gen_random_uuid(), $1, 'whatsapp', 'open', $2) returning id`,
+      [lead, company],
+    )
     await client.query('commit')
     client.release()
     await expectInStep(stack, company)

@@ -6,7 +6,9 @@ afterEach(() => vi.useRealTimers())
 test('a sleep takes its time', async () => {
   vi.useFakeTimers()
   let woken = false
-  void systemClock().sleep(1_000, { signal: new AbortController().signal }).then(() => (woken = true))
+  void systemClock()
+    .sleep(1_000, { signal: new AbortController().signal })
+    .then(() => (woken = true))
   await vi.advanceTimersByTimeAsync(999)
   expect(woken).toBe(false)
   await vi.advanceTimersByTimeAsync(1)

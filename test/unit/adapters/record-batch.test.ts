@@ -14,26 +14,42 @@ const Long = require('kafkajs/src/utils/long') as { fromValue(value: string): { 
 const theirCrc = require('kafkajs/src/protocol/recordBatch/crc32C') as (bytes: Buffer) => number
 const theirMurmur = require('kafkajs/src/producer/partitioners/default/murmur2') as (bytes: Buffer) => number
 
-const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.string({ unit: 'grapheme', maxLength: 60 }), fc.string({ minLength: 2_000, maxLength: 30_000 }))
+const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.string({ unit: 'grapheme', maxLength: 60 }),
+  fc.string({ minLength: 2_000, maxLength: 30_000 }),
+)
 const message = fc.record({ key: text, value: text, headers: fc.dictionary(fc.string({ maxLength: 70 }), text, { maxKeys: 10 }) })
 
 test('a record batch has the very bytes that kafkajs writes', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 20 }), fc.bigInt({ min: 0n, max: 2n ** 62n }), fc.nat(32_767), fc.nat(), fc.nat({ max: 2_000_000_000_000 }), async (messages, producer, producerEpoch, firstSequence, timestampMs) => {
-      const producerId = Long.fromValue(String(producer))
-      const theirs = await RecordBatch({
-        firstTimestamp: timestampMs,
-        maxTimestamp: timestampMs,
-        producerId,
-        producerEpoch,
-        firstSequence,
-        lastOffsetDelta: messages.length - 1,
-        records: messages.map((each, offsetDelta) => Record({ ...each, offsetDelta, timestampDelta: 0 })),
-      })
-      const writer = new ByteWriter(16)
-      writeRecordBatch(writer, messages, { producerId: { high: producerId.getHighBits(), low: producerId.getLowBits() }, producerEpoch, firstSequence, timestampMs })
-      expect(Buffer.compare(Buffer.from(writer.bytes.subarray(0, writer.at)), theirs.buffer)).toBe(0)
-    }),
+    fc.asyncProperty(
+      fc.array(message, { minLength: 1, maxLength: 20 }),
+      fc.bigInt({ min: 0n, max: 2n ** 62n }),
+      fc.nat(32_767),
+      fc.nat(),
+      fc.nat({ max: 2_000_000_000_000 }),
+      async (messages, producer, producerEpoch, firstSequence, timestampMs) => {
+        const producerId = Long.fromValue(String(producer))
+        const theirs = await RecordBatch({
+          firstTimestamp: timestampMs,
+          maxTimestamp: timestampMs,
+          producerId,
+          producerEpoch,
+          firstSequence,
+          lastOffsetDelta: messages.length - 1,
+          records: messages.map((each, offsetDelta) => Record({ ...each, offsetDelta, timestampDelta: 0 })),
+        })
+        const writer = new ByteWriter(16)
+        writeRecordBatch(writer, messages, {
+          producerId: { high: producerId.getHighBits(), low: producerId.getLowBits() },
+          producerEpoch,
+          firstSequence,
+          timestampMs,
+        })
+        expect(Buffer.compare(Buffer.from(writer.bytes.subarray(0, writer.at)), theirs.buffer)).toBe(0)
+      },
+    ),
     { numRuns: 60 },
   )
 })
@@ -42,7 +58,15 @@ test('sizes around the steps of a varint', async () => {
   for (const length of [0, 1, 63, 64, 127, 128, 8_190, 8_191, 8_192, 1_048_575, 1_048_576]) {
     for (const unit of ['x', 'é', '語']) {
       const messages = [{ key: '["a"]', value: unit.repeat(length), headers: { ce_id: unit.repeat(length % 100) } }]
-      const theirs = await RecordBatch({ firstTimestamp: 1, maxTimestamp: 1, producerId: Long.fromValue('1'), producerEpoch: 0, firstSequence: 0, lastOffsetDelta: 0, records: messages.map((each) => Record({ ...each, offsetDelta: 0, timestampDelta: 0 })) })
+      const theirs = await RecordBatch({
+        firstTimestamp: 1,
+        maxTimestamp: 1,
+        producerId: Long.fromValue('1'),
+        producerEpoch: 0,
+        firstSequence: 0,
+        lastOffsetDelta: 0,
+        records: messages.map((each) => Record({ ...each, offsetDelta: 0, timestampDelta: 0 })),
+      })
       const writer = new ByteWriter(16)
       writeRecordBatch(writer, messages, { producerId: { high: 0, low: 1 }, producerEpoch: 0, firstSequence: 0, timestampMs: 1 })
       expect(Buffer.compare(Buffer.from(writer.bytes.subarray(0, writer.at)), theirs.buffer), `${length} × ${unit}`).toBe(0)

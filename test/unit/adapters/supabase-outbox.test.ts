@@ -11,7 +11,10 @@ function answering(answer: Partial<RpcAnswer> | ((signal: AbortSignal) => Promis
     schema: (schema: string) => ({
       rpc: (name: string, args: Readonly<Record<string, unknown>>) => {
         calls.push({ schema, name, args })
-        return { abortSignal: (given: AbortSignal) => (typeof answer === 'function' ? answer(given) : Promise.resolve({ data: null, error: null, status: 200, ...answer })) }
+        return {
+          abortSignal: (given: AbortSignal) =>
+            typeof answer === 'function' ? answer(given) : Promise.resolve({ data: null, error: null, status: 200, ...answer }),
+        }
       },
     }),
   }
@@ -25,14 +28,35 @@ describe('the outbox through PostgREST', () => {
       status: 'held',
       epoch: 7,
       more: true,
-      changes: [{ version: 1795374588038000, table: 'public.leads', topic: 'afluente.public.leads', key: '["a"]', op: 'insert', before: null, after: '{"id": "a"}', occurredAt: '2026-11-22T18:00:00.123456Z', traceparent: null }],
+      changes: [
+        {
+          version: 1795374588038000,
+          table: 'public.leads',
+          topic: 'afluente.public.leads',
+          key: '["a"]',
+          op: 'insert',
+          before: null,
+          after: '{"id": "a"}',
+          occurredAt: '2026-11-22T18:00:00.123456Z',
+          traceparent: null,
+        },
+      ],
     })
-    expect(calls).toEqual([{ schema: 'afluente', name: 'claim', args: { shard: 0, owner: 'me', lease: '3000 milliseconds', floor: 7, max_rows: 10, max_bytes: 1_000, wait: '250 milliseconds' } }])
+    expect(calls).toEqual([
+      {
+        schema: 'afluente',
+        name: 'claim',
+        args: { shard: 0, owner: 'me', lease: '3000 milliseconds', floor: 7, max_rows: 10, max_bytes: 1_000, wait: '250 milliseconds' },
+      },
+    ])
   })
 
   test('busy, refused, done and fenced are values', async () => {
     expect(await answering({ data: { status: 'busy', retryMs: 1_200 } }).outbox.claim(request, { signal })).toEqual({ status: 'busy', retryMs: 1_200 })
-    expect(await answering({ data: { status: 'refused', reason: 'restored' } }).outbox.claim(request, { signal })).toEqual({ status: 'refused', reason: 'restored' })
+    expect(await answering({ data: { status: 'refused', reason: 'restored' } }).outbox.claim(request, { signal })).toEqual({
+      status: 'refused',
+      reason: 'restored',
+    })
     const done = answering({ data: { status: 'done', deleted: 2 } })
     expect(await done.outbox.acknowledge(0, 7, [1, 2], { signal })).toEqual({ status: 'done' })
     expect(done.calls[0]).toMatchObject({ name: 'acknowledge', args: { shard: 0, epoch: 7, versions: [1, 2] } })
@@ -40,8 +64,17 @@ describe('the outbox through PostgREST', () => {
   })
 
   test('the backlog, and what is wrong with tables', async () => {
-    const backlog = { rows: 3, oldestMs: 1_234, leased: true, failures: 1, tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, lastFailure: '22P02', reconcileSince: null, problem: 'gone' }] }
-    expect(await answering({ data: backlog }).outbox.backlog({ signal })).toEqual({ ...backlog, tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, problem: 'gone' }] })
+    const backlog = {
+      rows: 3,
+      oldestMs: 1_234,
+      leased: true,
+      failures: 1,
+      tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, lastFailure: '22P02', reconcileSince: null, problem: 'gone' }],
+    }
+    expect(await answering({ data: backlog }).outbox.backlog({ signal })).toEqual({
+      ...backlog,
+      tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, problem: 'gone' }],
+    })
   })
 
   const unreadable: readonly unknown[] = [
@@ -77,7 +110,9 @@ describe('the outbox through PostgREST', () => {
     ['misconfigured', '22P02', { status: 400, error: { message: 'invalid input: "secret row value"', code: '22P02' } }],
   ]
   test.for(faults)('%s: %s', async ([kind, code, answer]) => {
-    const error: unknown = await answering({ data: null, ...answer }).outbox.claim(request, { signal }).catch((thrown: unknown) => thrown)
+    const error: unknown = await answering({ data: null, ...answer })
+      .outbox.claim(request, { signal })
+      .catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ kind, code })
     expect(String(error)).not.toContain('secret row value')
   })

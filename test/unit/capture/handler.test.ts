@@ -28,7 +28,9 @@ const handle = createCaptureHandler({
   },
 })
 const call = (init: RequestInit & { readonly duplex?: 'half' } = {}, query = '') =>
-  handle(new Request(`${URL}${query}`, { method: 'POST', headers: { authorization: `Bearer ${SECRET}` }, ...init }), { waitUntil: (promise) => void work.push(promise) })
+  handle(new Request(`${URL}${query}`, { method: 'POST', headers: { authorization: `Bearer ${SECRET}` }, ...init }), {
+    waitUntil: (promise) => void work.push(promise),
+  })
 const post = (body: string | ReadableStream, query = '') => call({ body, duplex: 'half' }, query)
 const problem = async (response: Response) => {
   expect(response.headers.get('content-type')).toBe('application/problem+json')
@@ -36,7 +38,14 @@ const problem = async (response: Response) => {
 }
 
 describe('a rightly signed call rings', () => {
-  test.for(['', '{}', '[]', 'null', '{"anything":1}', JSON.stringify({ type: 'INSERT', table: 'leads', schema: 'public', record: { id: 1 }, old_record: null, user_id: null })])('with the body %j', async (body) => {
+  test.for([
+    '',
+    '{}',
+    '[]',
+    'null',
+    '{"anything":1}',
+    JSON.stringify({ type: 'INSERT', table: 'leads', schema: 'public', record: { id: 1 }, old_record: null, user_id: null }),
+  ])('with the body %j', async (body) => {
     const response = await post(body)
     expect(response.status).toBe(202)
     expect(await response.json()).toEqual({ status: 'ringing' })
@@ -121,7 +130,11 @@ describe('what is wrong with a body is said, and the bell is rung all the same',
   })
 
   test('a webhook of a table that is not captured: which call captures it', async () => {
-    const { detail } = await rung(await post(JSON.stringify({ type: 'UPDATE', table: 'orders', schema: 'shop', record: { card: '4111' }, old_record: null })), 422, 'unknown-table')
+    const { detail } = await rung(
+      await post(JSON.stringify({ type: 'UPDATE', table: 'orders', schema: 'shop', record: { card: '4111' }, old_record: null })),
+      422,
+      'unknown-table',
+    )
     expect(detail).toContain("select afluente.capture_table('shop.orders')")
     expect(detail).toContain('shared/pipeline.ts')
     expect(detail).not.toContain('4111')

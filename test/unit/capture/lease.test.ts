@@ -109,8 +109,14 @@ describe('a capture that was paused', () => {
     const world = pausedFor(3_001, async () => {
       const claim = await world.source.outbox.claim(other, { signal })
       if (claim.status !== 'held') throw new Error('not held')
-      for (const change of claim.changes) world.topics.append({ topic: change.topic, key: change.key, value: '{}', headers: { ce_sequence: String(change.version) } })
-      await world.source.outbox.acknowledge(0, claim.epoch, claim.changes.map(({ version }) => version), { signal })
+      for (const change of claim.changes)
+        world.topics.append({ topic: change.topic, key: change.key, value: '{}', headers: { ce_sequence: String(change.version) } })
+      await world.source.outbox.acknowledge(
+        0,
+        claim.epoch,
+        claim.changes.map(({ version }) => version),
+        { signal },
+      )
       await world.source.outbox.release(0, claim.epoch, { signal })
     })
     expect(await world.drive(world.start())).toBe('idle')
@@ -145,7 +151,12 @@ describe('a capture that was paused', () => {
         world.clock.advance(3_001)
         const claim = await world.source.outbox.claim(other, { signal })
         if (claim.status !== 'held') throw new Error('not held')
-        await world.source.outbox.acknowledge(0, claim.epoch, claim.changes.map(({ version }) => version), { signal })
+        await world.source.outbox.acknowledge(
+          0,
+          claim.epoch,
+          claim.changes.map(({ version }) => version),
+          { signal },
+        )
         await world.source.outbox.release(0, claim.epoch, { signal })
         world.clock.advance(800)
         await turn()

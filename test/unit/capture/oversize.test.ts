@@ -28,10 +28,22 @@ describe('a change beyond what Kafka takes', () => {
   test('what only the broker finds too large goes as its key as well', async () => {
     // The definition says 8 MiB, the topic takes less.
     const world = captureWorld({ maxMessageBytes: 20_000, limits: { maxMessageBytes: 8 * 1024 * 1024 } })
-    for (const [key, bytes] of [['a', 10], ['b', 50_000], ['c', 10], ['d', 60_000]] as const) world.write(key, image(bytes))
+    for (const [key, bytes] of [
+      ['a', 10],
+      ['b', 50_000],
+      ['c', 10],
+      ['d', 60_000],
+    ] as const)
+      world.write(key, image(bytes))
     expect(await world.drive(world.start())).toBe('idle')
     expect(world.published().toSorted()).toEqual(world.committed().toSorted())
-    expect(world.topics.all(TOPIC).map(decode).map((event) => event.ok).toSorted()).toEqual([false, false, true, true])
+    expect(
+      world.topics
+        .all(TOPIC)
+        .map(decode)
+        .map((event) => event.ok)
+        .toSorted(),
+    ).toEqual([false, false, true, true])
     expect(world.source.waiting).toEqual([])
   })
 
@@ -48,8 +60,19 @@ describe('a change beyond what Kafka takes', () => {
 describe('sends are split by bytes', () => {
   const context = { ref: 'local', claimedAt: '2026-11-22T18:00:00.000Z', traceparent: '00-1-1-01' }
   const changes = (sizes: readonly number[]) =>
-    sizes.map((bytes, index) => ({ version: index + 1, table: TABLE, topic: TOPIC, key: `["${index}"]`, op: 'insert' as const, before: null, after: image(bytes), occurredAt: '', traceparent: null }))
-  const split = (sizes: readonly number[]) => sendsOf(changes(sizes), context, { sendBytes: 1_000, maxMessageBytes: 1_000_000 }).map((send) => send.changes.map((change) => change.version))
+    sizes.map((bytes, index) => ({
+      version: index + 1,
+      table: TABLE,
+      topic: TOPIC,
+      key: `["${index}"]`,
+      op: 'insert' as const,
+      before: null,
+      after: image(bytes),
+      occurredAt: '',
+      traceparent: null,
+    }))
+  const split = (sizes: readonly number[]) =>
+    sendsOf(changes(sizes), context, { sendBytes: 1_000, maxMessageBytes: 1_000_000 }).map((send) => send.changes.map((change) => change.version))
 
   test('each within the limit, in order, nothing left out', () => {
     expect(split([300, 300, 300, 300, 300])).toEqual([[1, 2], [3, 4], [5]])

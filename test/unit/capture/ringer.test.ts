@@ -54,15 +54,18 @@ test('rung while it works, and looked after that: enough', async () => {
   expect(started).toHaveLength(1)
 })
 
-test.for<Ending>(['busy', 'handed-over', 'spent', 'fenced', 'refused', 'failed'])('after %s somebody else, or the sweep, looks: it does not run again', async (ending) => {
-  const { ringer, started } = runs()
-  const done = ringer.ring(0)
-  started[0]?.look()
-  void ringer.ring(0)
-  started[0]?.end(ending)
-  await done
-  expect(started).toHaveLength(1)
-})
+test.for<Ending>(['busy', 'handed-over', 'spent', 'fenced', 'refused', 'failed'])(
+  'after %s somebody else, or the sweep, looks: it does not run again',
+  async (ending) => {
+    const { ringer, started } = runs()
+    const done = ringer.ring(0)
+    started[0]?.look()
+    void ringer.ring(0)
+    started[0]?.end(ending)
+    await done
+    expect(started).toHaveLength(1)
+  },
+)
 
 test('a successor runs beside the run it follows, and later rings are its', async () => {
   const { ringer, started } = runs()

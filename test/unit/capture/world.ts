@@ -68,9 +68,16 @@ export function captureWorld({ limits = {}, maxMessageBytes = 8 * 1024 * 1024, s
       }
     },
   }
-  const log = (level: string) => (event: string, fields: Fields = {}) => void lines.push({ level, event, fields })
+  const log =
+    (level: string) =>
+    (event: string, fields: Fields = {}) =>
+      void lines.push({ level, event, fields })
   const budgetOf = (soft = softCpuMs) =>
-    createBudget({ clock, limits: { softWallMs: Infinity, hardWallMs: Infinity, softCpuMs: soft, hardCpuMs: Infinity }, cost: { start: 0, call: 1, row: 0, kibibyte: 0 } })
+    createBudget({
+      clock,
+      limits: { softWallMs: Infinity, hardWallMs: Infinity, softCpuMs: soft, hardCpuMs: Infinity },
+      cost: { start: 0, call: 1, row: 0, kibibyte: 0 },
+    })
   const deps: CaptureDeps = {
     outbox,
     publisher,
@@ -99,7 +106,10 @@ export function captureWorld({ limits = {}, maxMessageBytes = 8 * 1024 * 1024, s
     },
     /** Starts a run and gives its ending; `drive` makes time pass for it. */
     start: (run: Partial<Parameters<typeof captureShard>[0]> = {}, more: Partial<CaptureDeps> = {}): Promise<Ending> =>
-      captureShard({ shard: 0, owner: `run ${(owners += 1)}`, successor: false, signal: new AbortController().signal, onLook: () => undefined, ...run }, { ...deps, ...more }),
+      captureShard(
+        { shard: 0, owner: `run ${(owners += 1)}`, successor: false, signal: new AbortController().signal, onLook: () => undefined, ...run },
+        { ...deps, ...more },
+      ),
     /** Lets time pass, sleep by sleep, until the work is done. */
     drive: async <T>(work: Promise<T>): Promise<T> => {
       let done = false
