@@ -56,11 +56,11 @@ interface Link {
 /** An error and what lies under it: kafkajs wraps the last failure of its own retries, and gathers those of several brokers. */
 function chainOf(error: unknown, depth = 0): readonly Link[] {
   if (typeof error !== 'object' || error === null || depth > 5) return []
-  const under = 'errors' in error && Array.isArray(error.errors) ? error.errors : []
+  const under: readonly unknown[] = 'errors' in error && Array.isArray(error.errors) ? error.errors : []
   const cause = 'cause' in error ? [error.cause] : []
   return [
     { name: textOf(error, 'name'), type: textOf(error, 'type'), code: textOf(error, 'code') },
-    ...[...under, ...cause].flatMap((link: unknown) => chainOf(link, depth + 1)),
+    ...under.concat(cause).flatMap((link) => chainOf(link, depth + 1)),
   ]
 }
 

@@ -1,5 +1,5 @@
 /** Messages → a Kafka record batch (magic 2), uncompressed. */
-import { ByteWriter, widthOf } from './byte-writer.ts'
+import { type ByteWriter, widthOf } from './byte-writer.ts'
 import { crc32c } from './crc32c.ts'
 
 export interface BatchMessage {

@@ -81,7 +81,8 @@ const OPS: readonly unknown[] = ['insert', 'update', 'delete', 'read'] satisfies
 
 function changeOf(row: unknown): Change {
   if (!Array.isArray(row)) throw unreadable('claim', 'a row is not an array')
-  const [version, table, topic, key, op, before, after, occurredAt, traceparent]: readonly unknown[] = row
+  const values: readonly unknown[] = row
+  const [version, table, topic, key, op, before, after, occurredAt, traceparent] = values
   if (
     typeof version !== 'number' ||
     !Number.isSafeInteger(version) ||

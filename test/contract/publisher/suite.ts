@@ -108,10 +108,10 @@ export function publisherContract(subject: () => PublisherSubject): void {
       const large = 'x'.repeat(LARGEST + 1)
       const messages = Array.from({ length: 9 }, (_, n) => message(to, `["${n}"]`, n === 2 || n === 7 ? large : String(n)))
       const { tooLarge } = await subject().publisher.publish(messages, { signal })
-      expect(tooLarge.toSorted()).toEqual([2, 7])
+      expect(tooLarge.toSorted((a, b) => a - b)).toEqual([2, 7])
       const values = (await subject().read(to, 7)).map((record) => record.value)
       // What stood beside a refused one may be there twice; nothing may be missing.
-      expect([...new Set(values)].toSorted()).toEqual(['0', '1', '3', '4', '5', '6', '8'])
+      expect([...new Set(values)].map(String).toSorted()).toEqual(['0', '1', '3', '4', '5', '6', '8'])
       expect(await subject().publisher.publish([message(to, '["2"]', 'its key alone')], { signal })).toEqual({ tooLarge: [] })
     })
 

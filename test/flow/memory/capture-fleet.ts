@@ -38,6 +38,7 @@ const limits: CaptureLimits = {
   leaseMs: 300,
   waitMs: 20,
   lingerMs: 60,
+  paceMs: 5,
   takeOverMs: 500,
   maxRows: 1,
   maxBytes: 4_096,

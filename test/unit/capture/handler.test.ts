@@ -91,7 +91,7 @@ describe('a call that is not rightly signed does nothing', () => {
 })
 
 describe('what is wrong with a body is said, and the bell is rung all the same', () => {
-  const rung = async (response: Response, status: number, slug: string) => {
+  const expectRung = async (response: Response, status: number, slug: string) => {
     expect(response.status).toBe(status)
     const body = await problem(response)
     expect(body).toMatchObject({ type: `urn:afluente:problem:${slug}`, status, rung: true })
@@ -101,7 +101,7 @@ describe('what is wrong with a body is said, and the bell is rung all the same',
   }
 
   test('more than a megabyte, announced', async () => {
-    await rung(await post('x'.repeat(1_048_577)), 413, 'body-too-large')
+    await expectRung(await post('x'.repeat(1_048_577)), 413, 'body-too-large')
   })
 
   test('more than a megabyte, not announced: the rest is not read', async () => {
@@ -112,7 +112,7 @@ describe('what is wrong with a body is said, and the bell is rung all the same',
         controller.enqueue(new Uint8Array(100_000))
       },
     })
-    await rung(await post(endless), 413, 'body-too-large')
+    await expectRung(await post(endless), 413, 'body-too-large')
     expect(chunks).toBeLessThan(15)
   })
 
@@ -121,16 +121,16 @@ describe('what is wrong with a body is said, and the bell is rung all the same',
   })
 
   test.for(['{', 'ring!', '{"a":}', '\u0000'])('malformed JSON: %j', async (body) => {
-    await rung(await post(body), 422, 'malformed-json')
+    await expectRung(await post(body), 422, 'malformed-json')
   })
 
   test('JSON in another encoding than UTF-8', async () => {
     const body = new Uint8Array([0x22, 0xff, 0xfe, 0x22])
-    await rung(await call({ body }), 422, 'malformed-json')
+    await expectRung(await call({ body }), 422, 'malformed-json')
   })
 
   test('a webhook of a table that is not captured: which call captures it', async () => {
-    const { detail } = await rung(
+    const { detail } = await expectRung(
       await post(JSON.stringify({ type: 'UPDATE', table: 'orders', schema: 'shop', record: { card: '4111' }, old_record: null })),
       422,
       'unknown-table',
@@ -141,12 +141,12 @@ describe('what is wrong with a body is said, and the bell is rung all the same',
   })
 
   test('a table with a quote in its name makes no other SQL', async () => {
-    const { detail } = await rung(await post(JSON.stringify({ type: 'INSERT', table: "x'); drop table y; --", schema: 'public' })), 422, 'unknown-table')
+    const { detail } = await expectRung(await post(JSON.stringify({ type: 'INSERT', table: "x'); drop table y; --", schema: 'public' })), 422, 'unknown-table')
     expect(detail).toContain("capture_table('public.x''); drop table y; --')")
   })
 
   test.for(['?shard=2', '?shard=-1', '?shard=one', '?shard=0&shard=7'])('a shard that is not there: %s', async (query) => {
-    await rung(await post('{}', query), 422, 'unknown-shard')
+    await expectRung(await post('{}', query), 422, 'unknown-shard')
   })
 })
 
