@@ -40,7 +40,7 @@ export async function runConsumer(deps: ConsumerRunDeps, options: ConsumerRunOpt
   const signal = AbortSignal.any([options.signal, spent.signal])
   if (options.budgetMs !== undefined) void clock.sleep(options.budgetMs, { signal }).then(() => spent.abort())
 
-  const begin = () => backoff({ baseMs: 200, maxMs: 10_000, random: deps.random })
+  const begin = () => backoff({ baseMs: 200, maxMs: 5_000, random: deps.random })
   let waits = begin()
   while (!signal.aborted) {
     const began = clock.now()

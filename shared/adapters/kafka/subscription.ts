@@ -8,7 +8,6 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Log } from '../../ports/log.ts'
 import type { HandleBatch, Subscription, SubscriptionRun } from '../../ports/subscription.ts'
 import { installFetchDecoding } from './fetch-decoding.ts'
-import { installRequestTimer } from './request-timer.ts'
 import { createCommits } from './subscription-commits.ts'
 import { createMembership, type Membership } from './subscription-membership.ts'
 import { type Position, readPositions } from './subscription-positions.ts'
@@ -40,7 +39,6 @@ const STOP_GRACE_MS = 5_000
 
 export function kafkaSubscription(deps: KafkaSubscriptionDeps): Subscription {
   installFetchDecoding()
-  installRequestTimer()
   return {
     run: async (handle, options) => {
       const kafka = deps.kafka()
