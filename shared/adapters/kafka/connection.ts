@@ -3,7 +3,6 @@ import { Kafka, type KafkaConfig, logLevel } from 'kafkajs'
 import type { KafkaSettings } from '../../config.ts'
 import type { Log } from '../../ports/log.ts'
 import { installRequestTimer } from './request-timer.ts'
-import { installRequestTimer } from './request-timer.ts'
 
 export interface KafkaConnectionOptions {
   /** Shows up in the broker's logs and quotas: `afluente-capture`. */
@@ -20,7 +19,6 @@ export function kafkaClient(
   settings: KafkaSettings,
   { clientId, connectionTimeoutMs = 3_000, log, requestTimeoutMs = 10_000, retries = 2 }: KafkaConnectionOptions,
 ): Kafka {
-  installRequestTimer()
   installRequestTimer()
   return new Kafka({
     clientId,
