@@ -4,7 +4,7 @@ import type { Clock } from '../../ports/clock.ts'
 const SMALL_BATCH = 200
 const LEAST_PAUSE_MS = 25
 /** A refreshing write is followed by a pause of so many times its length, so that a slow cluster is not kept refreshing. */
-const PAUSE_FACTOR = 3
+const PAUSE_FACTOR = 1
 /** A turn that nobody gives back (its write failed) counts as over after this. */
 const LONGEST_TURN_MS = 1_000
 
@@ -12,11 +12,16 @@ export interface RefreshTurn {
   done(): void
 }
 
+export interface RefreshTurns {
+  /** Null: not now. */
+  take(index: string, documents: number): RefreshTurn | null
+}
+
 /**
  * Decides which writes make their documents visible at once: small ones, one at a time an index, with pauses that grow
  * with what refreshing costs. What is written between two turns is seen with the next one, or after the index's refresh interval.
  */
-export function refreshTurns(clock: Pick<Clock, 'now'>): { take(index: string, documents: number): RefreshTurn | null } {
+export function refreshTurns(clock: Pick<Clock, 'now'>): RefreshTurns {
   const notBefore = new Map<string, number>()
   return {
     take(index, documents) {

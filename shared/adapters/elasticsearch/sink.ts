@@ -10,6 +10,7 @@ import type { Sink, TableBatch } from '../../ports/sink.ts'
 import { qualifiedName, type SourceTable } from '../../tables/table.ts'
 import { type BulkOutcome, bulkInto } from './bulk.ts'
 import { rejectionMessage } from './faults.ts'
+import { gatherSmall } from './gather.ts'
 import { refreshTurns } from './refresh.ts'
 import { versionsByKey } from './versions.ts'
 
@@ -30,7 +31,7 @@ export interface ElasticsearchSinkDeps {
  */
 export function elasticsearchSink({ client, control, clock, random, indices }: ElasticsearchSinkDeps): Sink {
   const bulk = bulkInto({ client, clock, random })
-  const turns = refreshTurns(clock)
+  const gathered = gatherSmall(bulk, refreshTurns(clock))
 
   return {
     async write(batch, { signal }) {
@@ -39,13 +40,8 @@ export function elasticsearchSink({ client, control, clock, random, indices }: E
       const syncedAt = new Date(clock.now()).toISOString()
       const keys = versionsByKey(events)
       for (let round = keys.next(); round.length > 0; round = keys.next()) {
-        const turn = turns.take(index, round.length)
-        const plain = await bulk(
-          index,
-          round.map((event) => ({ action: actionLineOf(event), document: documentLineOf(event, syncedAt) })),
-          { refresh: turn !== null, signal },
-        )
-        turn?.done()
+        const items = round.map((event) => ({ action: actionLineOf(event), document: documentLineOf(event, syncedAt) }))
+        const plain = await gathered(index, items, { signal })
         const outcomes = await secondTries(plain, round, batch, index, syncedAt, signal)
         for (const [at, event] of round.entries()) keys.settle(event, outcomes[at] ?? { status: 'rejected', error: { type: 'no_answer' } })
       }
