@@ -1,6 +1,6 @@
 /** One instance of a consumer: at most one run at a time, woken as often as anybody likes, stopped when an operator says so. Knows no runtime. */
 import { type Condition, type Conditions, createConditions } from '../../shared/engine/condition.ts'
-import { createNudge, type Nudge } from '../../shared/engine/persist.ts'
+import { codeOf, createNudge, explain, type Nudge } from '../../shared/engine/persist.ts'
 import type { Clock } from '../../shared/ports/clock.ts'
 import type { Log } from '../../shared/ports/log.ts'
 
@@ -56,7 +56,7 @@ export function createDeliverer({ consumer, instance, run, memory, clock, log }:
         await run({ signal: controller.signal, conditions, nudge })
         log.info('consumer.ended', { consumer, instance })
       } catch (error) {
-        log.error('consumer.failed', { consumer, instance, error: error instanceof Error ? error.name : 'unknown' })
+        log.error('consumer.failed', { consumer, instance, code: codeOf(error), reason: explain(error) })
       }
       present = null
       sinceMs = clock.now()
