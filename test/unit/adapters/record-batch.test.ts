@@ -79,7 +79,11 @@ test('the checksum is kafkajs’s', () => {
     // A value given back would be the property's verdict.
     expect(crc32c(bytes, 0, bytes.length)).toBe(theirCrc(Buffer.from(bytes)) >>> 0)
   }
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => same(bytes)))
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      same(bytes)
+    }),
+  )
   // The check value of the catalogue of CRCs.
   expect(crc32c(new TextEncoder().encode('..123456789'), 2, 11)).toBe(0xe3069283)
 })
@@ -89,12 +93,20 @@ test('keys land where Java clients and kafkajs put them', () => {
     // A value given back would be the property's verdict.
     expect(murmur2(bytes)).toBe(theirMurmur(Buffer.from(bytes)))
   }
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => sameHash(bytes)))
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+      sameHash(bytes)
+    }),
+  )
   const partition = keyPartitioner()
   const samePlace = (key: string, partitions: number): void => {
     const partitionMetadata = Array.from({ length: partitions })
     expect(partition({ message: { key }, partitionMetadata })).toBe((theirMurmur(Buffer.from(key)) & 0x7fffffff) % partitions)
   }
-  fc.assert(fc.property(text, fc.integer({ min: 1, max: 50 }), (key, partitions) => samePlace(key, partitions)))
+  fc.assert(
+    fc.property(text, fc.integer({ min: 1, max: 50 }), (key, partitions) => {
+      samePlace(key, partitions)
+    }),
+  )
   expect(partition({ message: { key: 'a', partition: 3 }, partitionMetadata: [1, 2, 3, 4] })).toBe(3)
 })
