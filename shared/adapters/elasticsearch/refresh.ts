@@ -5,6 +5,8 @@ const SMALL_BATCH = 200
 const LEAST_PAUSE_MS = 25
 /** A refreshing write is followed by a pause of so many times its length, so that a slow cluster is not kept refreshing. */
 const PAUSE_FACTOR = 1
+/** One cold, slow refresh must not hide what comes after it for long. */
+const LONGEST_PAUSE_MS = 250
 /** A turn that nobody gives back (its write failed) counts as over after this. */
 const LONGEST_TURN_MS = 1_000
 
@@ -31,7 +33,7 @@ export function refreshTurns(clock: Pick<Clock, 'now'>): RefreshTurns {
       return {
         done() {
           const end = clock.now()
-          notBefore.set(index, end + Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (end - begin)))
+          notBefore.set(index, end + Math.min(LONGEST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, PAUSE_FACTOR * (end - begin))))
         },
       }
     },
