@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest'
+import { difference } from '../../bench/edge-difference.ts'
+import { readOptions } from '../../bench/options.ts'
+import { percentilesOf } from '../../bench/percentiles.ts'
+import { perSecond, rateOf } from '../../bench/throughput-rows.ts'
+
+describe('percentiles', () => {
+  test('are values that were measured, by nearest rank', () => {
+    const values = Array.from({ length: 100 }, (_, at) => 100 - at)
+    expect(percentilesOf(values)).toEqual({ p50Ms: 50, p95Ms: 95, p99Ms: 99, maxMs: 100 })
+    expect(percentilesOf([7.04])).toEqual({ p50Ms: 7, p95Ms: 7, p99Ms: 7, maxMs: 7 })
+  })
+
+  test('of nothing are unknown, not zero', () => {
+    expect(percentilesOf([])).toEqual({ p50Ms: null, p95Ms: null, p99Ms: null, maxMs: null })
+  })
+})
+
+describe('a rate', () => {
+  test('leaves out what came with the first commit, which took no part in the time between', () => {
+    expect(rateOf({ rows: 3_000, withFirst: 1_000, firstMs: 5_000, lastMs: 7_000 })).toBe(1_000)
+    expect(perSecond(500, 250)).toBe(2_000)
+  })
+})
+
+describe('what the host of the Edge Functions counted', () => {
+  test('is the difference of two looks, and unknown where nobody can be asked', () => {
+    expect(difference({ handOvers: 3, crashed: 0 }, { handOvers: 5, crashed: 1 })).toEqual({ handOvers: 2, crashed: 1 })
+    expect(difference(null, { handOvers: 5 })).toBeNull()
+  })
+})
+
+describe('options', () => {
+  test('have the defaults of the contract', () => {
+    expect(readOptions(['latency'])).toEqual({ name: 'latency', rates: [20, 50, 500], seconds: 20, rows: 200_000, endToEndOnly: false, attach: false })
+    expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
+    expect(readOptions(['--help'])).toBe('help')
+  })
+
+  test.each([[[]], [['speed']], [['latency', 'throughput']], [['latency', '--rates', '20,x']], [['throughput', '--rows', '0']], [['latency', '--fast']]])(
+    '%j is wrong use',
+    (args) => {
+      expect(() => readOptions(args)).toThrow(RangeError)
+    },
+  )
+})
