@@ -32,7 +32,7 @@ async function simulate({ rate, seconds, seed, tables }: SimulateOptions): Promi
   const pool = new pg.Pool({ connectionString: info.source.url, max: LANES, connectionTimeoutMillis: 5_000, application_name: 'afluente-simulate' })
   pool.on('error', () => undefined)
   const ending = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.abort())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort())
   const limit = setTimeout(() => ending.abort(), seconds * 1_000 + GRACE_MS)
   const connections: pg.PoolClient[] = []
   try {

@@ -9,43 +9,46 @@ import { silverOnly, throughput } from './throughput.ts'
 // kafkajs sets timers in the past (tulios/kafkajs #1704): harmless here.
 process.removeAllListeners('warning')
 
+// Ctrl-C comes twice: from the terminal, and passed on by the process that started this one.
+const ending = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ending.abort())
+
 const options = wanted()
 if (options === 'help') process.stdout.write(`${usage}\n`)
 else if (options !== undefined) {
   try {
     await bench(options)
   } catch (error) {
+    // Looks that wait for what will never come would keep this process.
+    if (ending.signal.aborted) process.exit(130)
     words(`✗ ${describe(error)}`)
-    process.exitCode = 1
+    process.exit(1)
   }
 }
 
 async function bench(options: BenchOptions): Promise<void> {
   const { name, attach } = options
-  await withStack(attach ? async () => runningStack() : () => ownStack(), async (stack) => {
+  await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
     const report = await createReport(name, stack)
     await (name === 'latency' ? latency(stack, report, options) : throughput(stack, report, options))
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')
     await withStack(
-      () => ownStack(silverAlone),
+      () => ownStack(ending.signal, silverAlone),
       async (stack) => silverOnly(stack, await createReport(name, stack), options),
     )
   }
 }
 
+/** However it ends, what was started is stopped. */
 async function withStack(start: () => Promise<BenchStack>, work: (stack: BenchStack) => Promise<void>): Promise<void> {
   const stack = await start()
-  const stop = (): void => {
-    words('stopping …')
-    void stack.close().finally(() => process.exit(130))
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
+  const interrupted = new Promise<never>((_, reject) => ending.signal.addEventListener('abort', () => reject(new Error('interrupted'))))
   try {
-    await work(stack)
+    ending.signal.throwIfAborted()
+    await Promise.race([work(stack), interrupted])
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
     await stack.close()
   }
 }

@@ -35,7 +35,7 @@ export interface BenchStack {
 }
 
 /** `definition` changes the text of shared/pipeline.ts for the Worker of this stack alone. */
-export async function ownStack(definition?: (text: string) => string): Promise<BenchStack> {
+export async function ownStack(signal: AbortSignal, definition?: (text: string) => string): Promise<BenchStack> {
   const home = await mkdtemp(join(resolve(repository), '.afluente-bench-'))
   const ports = await choosePorts('free')
   const env = { ...process.env }
@@ -51,7 +51,7 @@ export async function ownStack(definition?: (text: string) => string): Promise<B
     delete env[name]
   try {
     if (definition !== undefined) env['AFLUENTE_WORKER_ROOT'] = await workerRoot(home, definition)
-    const stack = await startStack({ home, ports, demo: false, env, log: (line) => words(`  ${line}`) })
+    const stack = await startStack({ home, ports, demo: false, env, signal, log: (line) => words(`  ${line}`) })
     return open(stack.info, `http://127.0.0.1:${ports.edge}`, async () => {
       await stack.stop()
       await rm(home, { recursive: true, force: true })
