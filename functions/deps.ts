@@ -19,7 +19,6 @@ import { supabaseOutbox } from '../shared/adapters/supabase/outbox.ts'
 import { type WorkerSettings, workerSettings } from '../shared/config.ts'
 import { runConsumer } from '../shared/engine/consumer-run.ts'
 import { type AnyConsumer, type AnyPipeline, groupOf } from '../shared/engine/define.ts'
-import { assertSound } from '../shared/engine/definition-faults.ts'
 import { createDeliver } from '../shared/engine/deliver.ts'
 import { AfluenteError } from '../shared/engine/errors.ts'
 import { createPersist } from '../shared/engine/persist.ts'
@@ -45,19 +44,9 @@ export function runtime(base: Fields) {
   return { clock: systemClock(), log: consoleLog({ base }), random: Math.random }
 }
 
-/** Checked settings and definition. Throws `misconfigured` with every fault. */
+/** Checked settings and definition. Throws `misconfigured` with every fault of both. */
 export function soundSettings(env: Env): WorkerSettings {
-  const settings = workerSettings(env)
-  assertSound(pipeline)
-  const needy = Object.entries(pipeline.consumers).filter(([, consumer]) => consumer.sink.kind === 'elasticsearch')
-  if (needy.length > 0 && settings.elasticsearch === undefined) {
-    throw new AfluenteError(
-      'misconfigured',
-      'environment',
-      `The environment has 1 fault(s):\n  - ELASTICSEARCH_URL: missing. The consumer ${needy.map(([name]) => name).join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`,
-    )
-  }
-  return settings
+  return workerSettings(env, pipeline)
 }
 
 /** One run of an instance of a consumer. */

@@ -2,6 +2,8 @@
  * Environment → typed settings, in one place. All faults are reported at once, by name, never by value.
  */
 import * as z from 'zod'
+import type { AnyPipeline } from './engine/define.ts'
+import { faultsOf } from './engine/definition-faults.ts'
 import { AfluenteError } from './engine/errors.ts'
 
 /** What a runtime's environment gives: strings, and in Workers bindings as well. */
@@ -18,6 +20,9 @@ const url = (...protocols: readonly string[]) =>
 const flag = z.enum(['true', 'false', '1', '0']).transform((text) => text === 'true' || text === '1')
 
 const secret = z.string().min(16, 'must have at least 16 characters')
+
+/** A secret that travels as `Authorization: Bearer …`: a header keeps no space at its ends and no letter beyond ASCII. */
+const bearer = secret.regex(/^[\x21-\x7e]*$/, 'must be of ASCII letters, digits and signs, without spaces: a header could not carry it')
 
 const brokers = z
   .string()
@@ -49,7 +54,7 @@ export interface KafkaSettings {
 export interface SupabaseSettings {
   readonly url: string
   readonly serviceRoleKey: string
-  /** The project's reference for `ce_source`: the first label of its host, or `local`. */
+  /** The project's reference for `ce_source`: `<ref>` of `<ref>.supabase.co`; any other host, a custom domain as well, is `local`. */
   readonly ref: string
 }
 
@@ -57,6 +62,14 @@ export interface CaptureSettings {
   readonly supabase: SupabaseSettings
   readonly kafka: KafkaSettings
   readonly webhookSecret: string
+}
+
+export interface DeploySettings {
+  readonly kafka: KafkaSettings
+  readonly analyticsUrl: string
+  readonly elasticsearch: WorkerSettings['elasticsearch']
+  /** Compared with the definition where it is given. */
+  readonly sourceUrl: string | undefined
 }
 
 export interface WorkerSettings {
@@ -69,41 +82,66 @@ export interface WorkerSettings {
   readonly environment: string
 }
 
-const captureShape = { ...kafkaShape, SUPABASE_URL: url('http:', 'https:'), SUPABASE_SERVICE_ROLE_KEY: secret, AFLUENTE_WEBHOOK_SECRET: secret }
+const captureShape = { ...kafkaShape, SUPABASE_URL: url('http:', 'https:'), SUPABASE_SERVICE_ROLE_KEY: secret, AFLUENTE_WEBHOOK_SECRET: bearer }
+
+const elasticsearchShape = {
+  ELASTICSEARCH_URL: url('http:', 'https:').optional(),
+  ELASTICSEARCH_API_KEY: z.string().optional(),
+}
 
 const workerShape = {
   ...captureShape,
   /** A Hyperdrive binding wins over the plain URL. */
   ANALYTICS: z.object({ connectionString: z.string() }).optional(),
   ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
-  ELASTICSEARCH_URL: url('http:', 'https:').optional(),
-  ELASTICSEARCH_API_KEY: z.string().optional(),
-  AFLUENTE_API_TOKEN: secret,
+  ...elasticsearchShape,
+  AFLUENTE_API_TOKEN: bearer,
   AFLUENTE_ENVIRONMENT: z.string().default('local'),
+}
+
+const deployShape = {
+  ...kafkaShape,
+  ...elasticsearchShape,
+  ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:'),
+  SOURCE_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
 }
 
 /** Settings of the capture function. Throws `misconfigured` with every fault, by name. */
 export function captureSettings(environment: Environment): CaptureSettings {
-  const values = parse(z.object(captureShape), environment, saslFaults(environment))
+  const values = parse(z.object(captureShape), environment, kafkaFaults(environment))
   return { supabase: supabaseOf(values), kafka: kafkaOf(values), webhookSecret: values.AFLUENTE_WEBHOOK_SECRET }
 }
 
-/** Settings of whatever only talks to Kafka (CLI, deploy). Throws `misconfigured` with every fault, by name. */
+/** Settings of whatever only talks to Kafka (the local stack). Throws `misconfigured` with every fault, by name. */
 export function kafkaSettings(environment: Environment): KafkaSettings {
-  return kafkaOf(parse(z.object(kafkaShape), environment, saslFaults(environment)))
+  return kafkaOf(parse(z.object(kafkaShape), environment, kafkaFaults(environment)))
 }
 
-/** Settings of the Worker. Throws `misconfigured` with every fault, by name. */
-export function workerSettings(environment: Environment): WorkerSettings {
-  const values = parse(z.object(workerShape), environment, [...saslFaults(environment), ...workerFaults(environment)])
+/**
+ * Settings of the Worker that runs a definition. Throws `misconfigured` with every fault of the environment by name, of what the
+ * definition needs in it, and of the definition itself.
+ */
+export function workerSettings(environment: Environment, pipeline?: AnyPipeline): WorkerSettings {
+  const values = parse(z.object(workerShape), environment, [...saslFaults(environment), ...workerFaults(environment)], pipeline)
   return {
     supabase: supabaseOf(values),
     kafka: kafkaOf(values),
     analyticsUrl: values.ANALYTICS?.connectionString ?? values.ANALYTICS_DATABASE_URL ?? '',
-    elasticsearch: values.ELASTICSEARCH_URL === undefined ? undefined : { url: values.ELASTICSEARCH_URL, apiKey: values.ELASTICSEARCH_API_KEY },
+    elasticsearch: elasticsearchOf(values),
     webhookSecret: values.AFLUENTE_WEBHOOK_SECRET,
     apiToken: values.AFLUENTE_API_TOKEN,
     environment: values.AFLUENTE_ENVIRONMENT,
+  }
+}
+
+/** Settings of the deploy of a definition's tables, topics and indices. Throws as `workerSettings` does. */
+export function deploySettings(environment: Environment, pipeline: AnyPipeline): DeploySettings {
+  const values = parse(z.object(deployShape), environment, kafkaFaults(environment), pipeline)
+  return {
+    kafka: kafkaOf(values),
+    analyticsUrl: values.ANALYTICS_DATABASE_URL,
+    elasticsearch: elasticsearchOf(values),
+    sourceUrl: values.SOURCE_DATABASE_URL,
   }
 }
 
@@ -118,24 +156,44 @@ function workerFaults(environment: Environment): string[] {
   ]
 }
 
+function kafkaFaults(environment: Environment): string[] {
+  const plain = !given(environment, 'KAFKA_SSL') || environment['KAFKA_SSL'] === 'false' || environment['KAFKA_SSL'] === '0'
+  return [
+    ...saslFaults(environment),
+    ...(plain && given(environment, 'KAFKA_CA')
+      ? ["KAFKA_CA: it stands beside a KAFKA_SSL that is false or not set, and wouldn't be used. Set KAFKA_SSL=true, or leave the CA out."]
+      : []),
+  ]
+}
+
+function needFaults(environment: Environment, { consumers }: AnyPipeline): string[] {
+  const needy = Object.entries(consumers).flatMap(([name, { sink }]) => (sink.kind === 'elasticsearch' ? [name] : []))
+  return needy.length === 0 || given(environment, 'ELASTICSEARCH_URL')
+    ? []
+    : [`ELASTICSEARCH_URL: missing. The consumer ${needy.join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`]
+}
+
 function saslFaults(environment: Environment): string[] {
   const names = ['KAFKA_SASL_MECHANISM', 'KAFKA_USERNAME', 'KAFKA_PASSWORD'] as const
   const missing = names.filter((name) => !given(environment, name))
   return missing.length === 0 || missing.length === names.length ? [] : missing.map((name) => `${name}: missing. The three of ${names.join(', ')} go together.`)
 }
 
-function parse<T extends z.ZodType>(schema: T, environment: Environment, more: readonly string[]): z.output<T> {
+function parse<T extends z.ZodType>(schema: T, environment: Environment, more: readonly string[], pipeline?: AnyPipeline): z.output<T> {
   const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
   const result = schema.safeParse(present)
   const faults = [...(result.success ? [] : result.error.issues.map((issue) => faultOf(issue, present))), ...more]
-  if (!result.success || faults.length > 0) {
-    throw new AfluenteError(
-      'misconfigured',
-      'environment',
-      `The environment has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}\n.env.example explains each name.`,
-    )
+  const needed = pipeline === undefined ? [] : needFaults(environment, pipeline)
+  const unsound = pipeline === undefined ? [] : faultsOf(pipeline)
+  const texts = [...listed('The environment', [...faults, ...needed], '\n.env.example explains each name.'), ...listed('shared/pipeline.ts', unsound, '')]
+  if (!result.success || texts.length > 0) {
+    throw new AfluenteError('misconfigured', faults.length + needed.length > 0 ? 'environment' : 'definition', texts.join('\n'))
   }
   return result.data
+}
+
+function listed(what: string, faults: readonly string[], end: string): string[] {
+  return faults.length === 0 ? [] : [`${what} has ${faults.length} fault(s):\n${faults.map((fault) => `  - ${fault}`).join('\n')}${end}`]
 }
 
 /** Names the variable and what it must be. The value never appears: it may be a secret. */
@@ -166,4 +224,11 @@ function kafkaOf(values: z.output<z.ZodObject<typeof kafkaShape>>): KafkaSetting
     ca: values.KAFKA_CA,
     sasl: mechanism === undefined || username === undefined || password === undefined ? undefined : { mechanism, username, password },
   }
+}
+
+function elasticsearchOf(values: {
+  readonly ELASTICSEARCH_URL?: string | undefined
+  readonly ELASTICSEARCH_API_KEY?: string | undefined
+}): WorkerSettings['elasticsearch'] {
+  return values.ELASTICSEARCH_URL === undefined ? undefined : { url: values.ELASTICSEARCH_URL, apiKey: values.ELASTICSEARCH_API_KEY }
 }

@@ -36,12 +36,12 @@ describe('HTTP', () => {
     expect(JSON.stringify(parts)).not.toContain('secret')
   })
 
-  test('an environment that lacks variables is told in full, by name', async () => {
+  test('an environment that lacks variables is told in full, by name, with what the definition needs', async () => {
     const response = await call('GET', '/api/status', { environment: { DELIVER: env.DELIVER } })
     expect(response.status).toBe(503)
     expect(await response.json()).toMatchObject({
       type: 'urn:afluente:problem:misconfigured',
-      faults: expect.arrayContaining([expect.stringContaining('KAFKA_BROKERS')]),
+      faults: expect.arrayContaining([expect.stringContaining('KAFKA_BROKERS'), expect.stringContaining('ELASTICSEARCH_URL')]),
     })
     expect((await call('GET', '/health', { environment: { DELIVER: env.DELIVER } })).status).toBe(200)
   })

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { captureSettings, type Environment, kafkaSettings, workerSettings } from '../../../shared/config.ts'
+import { captureSettings, deploySettings, type Environment, kafkaSettings, workerSettings } from '../../../shared/config.ts'
+import type { AnyPipeline } from '../../../shared/engine/define.ts'
 import { isAfluenteError } from '../../../shared/engine/errors.ts'
+import { pipeline } from '../../../shared/pipeline.ts'
 
 const kafka = { KAFKA_BROKERS: 'a.example:9092, b.example:9092' }
 const capture = {
@@ -108,6 +110,47 @@ describe('a wrong environment', () => {
 
   test('a private CA is refused in the Worker, taken elsewhere', () => {
     expect(namesIn(faults(workerSettings, { ...worker, KAFKA_CA: 'pem' }))).toEqual(['KAFKA_CA'])
-    expect(faults(captureSettings, { ...capture, KAFKA_CA: 'pem' })).toEqual([])
+    expect(faults(captureSettings, { ...capture, KAFKA_CA: 'pem', KAFKA_SSL: 'true' })).toEqual([])
+  })
+
+  test.each(['false', '0', undefined])('a private CA without TLS (KAFKA_SSL %s) is a contradiction', (ssl) => {
+    expect(faults(kafkaSettings, { ...kafka, KAFKA_CA: 'pem', KAFKA_SSL: ssl })).toEqual([expect.stringMatching(/^ {2}- KAFKA_CA: .*KAFKA_SSL=true/)])
+  })
+
+  test.each(['a secret with spaces', 'ends-with-a-newline\n', 'a-secret-of-señoras'])('a secret that no header can carry: %j', (secret) => {
+    const lines = faults(workerSettings, { ...worker, AFLUENTE_WEBHOOK_SECRET: secret, AFLUENTE_API_TOKEN: secret })
+    expect(namesIn(lines).toSorted()).toEqual(['AFLUENTE_API_TOKEN', 'AFLUENTE_WEBHOOK_SECRET'])
+    expect(lines.join()).not.toContain(secret)
+  })
+})
+
+describe('with a definition', () => {
+  const wrong: AnyPipeline = { ...pipeline, topics: { ...pipeline.topics, partitions: 0 } }
+
+  test('the environment, what the definition needs in it, and the definition itself are told in one error', () => {
+    const lines = faults((environment) => workerSettings(environment, wrong), {})
+    expect(namesIn(lines)).toEqual(expect.arrayContaining(['KAFKA_BROKERS', 'ANALYTICS_DATABASE_URL', 'ELASTICSEARCH_URL', 'topics.partitions']))
+    expect(lines).toHaveLength(8)
+  })
+
+  test('a definition that is wrong alone does not blame the environment', () => {
+    expect(() => workerSettings({ ...worker, ELASTICSEARCH_URL: 'http://e:9200' }, wrong)).toThrow(
+      expect.objectContaining({ code: 'definition', message: expect.stringMatching(/^shared\/pipeline\.ts has 1 fault/) }),
+    )
+  })
+
+  test('a deploy needs the analytics database, Kafka, and Elasticsearch where a consumer writes there', () => {
+    expect(namesIn(faults((environment) => deploySettings(environment, pipeline), {})).toSorted()).toEqual([
+      'ANALYTICS_DATABASE_URL',
+      'ELASTICSEARCH_URL',
+      'KAFKA_BROKERS',
+    ])
+    const { elasticsearch: _, ...consumers } = pipeline.consumers
+    const postgres = { ...kafka, ANALYTICS_DATABASE_URL: worker.ANALYTICS_DATABASE_URL }
+    expect(deploySettings(postgres, { ...pipeline, consumers })).toMatchObject({ elasticsearch: undefined, sourceUrl: undefined })
+    expect(deploySettings({ ...postgres, ELASTICSEARCH_URL: 'http://e:9200', SOURCE_DATABASE_URL: 'postgres://s/x' }, pipeline)).toMatchObject({
+      elasticsearch: { url: 'http://e:9200' },
+      sourceUrl: 'postgres://s/x',
+    })
   })
 })
