@@ -11,7 +11,8 @@ type AnyTable = { readonly schema: string; readonly name: string; readonly key: 
 export type TopicOf<T> = T extends { readonly schema: infer S extends string; readonly name: infer N extends string } ? `afluente.${S}.${N}` : never
 
 /** How a column is indexed when its type's default is not what is wanted. `object` indexes json fields, `unindexed` only stores. */
-export type FieldKind = 'text' | 'keyword' | 'flattened' | 'object' | 'unindexed'
+export type FieldKind = (typeof fieldKinds)[number]
+export const fieldKinds = ['text', 'keyword', 'flattened', 'object', 'unindexed'] as const
 
 type Indices<T extends AnyTable> = {
   readonly [K in T as K['name']]?: {
@@ -34,11 +35,13 @@ export interface ElasticsearchSink<T extends AnyTable = AnyTable> {
   readonly indices: Indices<T>
 }
 
+export const modes = ['continuous', 'available-now'] as const
+
 export interface Consumer<T extends AnyTable = AnyTable> {
   readonly reads: readonly TopicOf<T>[]
   readonly sink: PostgresSink | ElasticsearchSink<T>
   /** `continuous` keeps reading; `available-now` stops when it has read what there was when it began. */
-  readonly mode: 'continuous' | 'available-now'
+  readonly mode: (typeof modes)[number]
   /** Durable Objects that share the consumer's group, and so its partitions. */
   readonly instances: number
 }
@@ -65,7 +68,7 @@ export interface AnyPipeline {
 export interface AnyConsumer {
   readonly reads: readonly string[]
   readonly sink: PostgresSink | AnyElasticsearchSink
-  readonly mode: 'continuous' | 'available-now'
+  readonly mode: (typeof modes)[number]
   readonly instances: number
 }
 

@@ -1,6 +1,6 @@
 /** Checks a definition before anything connects. Types catch wrong names; this catches what types can't see. */
-import { qualifiedName, type SourceTable } from '../tables/table.ts'
-import { type AnyConsumer, type AnyPipeline, deadLetterTopicOf, topicOf } from './define.ts'
+import { isColumnType, plainTypes, qualifiedName, type SourceTable } from '../tables/table.ts'
+import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, topicOf } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { AfluenteError } from './errors.ts'
 
@@ -45,6 +45,9 @@ function tableFaults(table: SourceTable): string[] {
       ? []
       : [`${name}: '${topicOf(table)}' can't be a Kafka topic with dead letters of its own; use letters, digits, dot, dash, underscore, at most 245.`]),
     ...(columns.length === 0 ? [`${name}: it has no columns.`] : []),
+    ...Object.entries(table.columns)
+      .filter(([, type]) => !isColumnType(type))
+      .map(([column, type]) => `${name}.${column}: '${type}' is no type; there are ${plainTypes.join(', ')}, numeric(p,s), and arrays of them like text[].`),
     ...(table.key.length === 0 ? [`${name}: it has no key; name the columns of its primary key.`] : []),
     ...duplicates(table.key).map((column) => `${name}: the key names ${column} twice.`),
     ...table.key
@@ -70,18 +73,24 @@ function consumerFaults(name: string, consumer: AnyConsumer, topics: ReadonlySet
     ...duplicates(consumer.reads).map((topic) => `${at}: it reads ${topic} twice.`),
     ...consumer.reads.filter((topic) => !topics.has(topic)).map((topic) => `${at}: there is no topic ${topic}; there are ${[...topics].join(', ')}.`),
     ...(isWhole(consumer.instances, 1, 64) ? [] : [`${at}.instances: ${consumer.instances} is not a whole number from 1 to 64.`]),
-    ...(consumer.sink.kind === 'postgres' ? postgresFaults(at, consumer.sink) : indexFaults(at, consumer, tables)),
+    ...(isOneOf(modes, consumer.mode) ? [] : [`${at}.mode: '${consumer.mode}' is no mode; there are ${modes.join(', ')}.`]),
+    ...sinkFaults(at, consumer, tables),
   ]
+}
+
+function sinkFaults(at: string, consumer: AnyConsumer, tables: readonly SourceTable[]): string[] {
+  const kind: string = consumer.sink.kind
+  if (consumer.sink.kind === 'postgres') return postgresFaults(at, consumer.sink)
+  if (consumer.sink.kind === 'elasticsearch') return indexFaults(at, consumer.sink, consumer.reads, tables)
+  return [`${at}.sink: '${kind}' is no kind of sink; there are postgres, elasticsearch.`]
 }
 
 function postgresFaults(at: string, sink: { readonly bronze: boolean; readonly silver: boolean }): string[] {
   return sink.bronze || sink.silver ? [] : [`${at}.sink: it keeps neither bronze nor silver.`]
 }
 
-function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceTable[]): string[] {
-  if (consumer.sink.kind !== 'elasticsearch') return []
-  const { indices } = consumer.sink
-  const read = tables.filter((table) => consumer.reads.includes(topicOf(table)))
+function indexFaults(at: string, { indices }: AnyElasticsearchSink, reads: readonly string[], tables: readonly SourceTable[]): string[] {
+  const read = tables.filter((table) => reads.includes(topicOf(table)))
   const missing = read.filter((table) => indices[table.name] === undefined)
   return [
     ...read
@@ -91,9 +100,11 @@ function indexFaults(at: string, consumer: AnyConsumer, tables: readonly SourceT
     ...Object.entries(indices).flatMap(([name, index]) => {
       const table = read.find((candidate) => candidate.name === name)
       if (table === undefined) return [`${at}.sink.indices.${name}: the consumer reads no table of that name.`]
+      const kinds = Object.entries(index?.fields ?? {}).filter(([, kind]) => kind !== undefined && !isOneOf(fieldKinds, kind))
       const unknown = Object.keys(index?.fields ?? {}).filter((field) => !Object.hasOwn(table.columns, field))
       return [
         ...(isWhole(index?.version ?? 0, 1, 9_999) ? [] : [`${at}.sink.indices.${name}.version: it must be a whole number from 1.`]),
+        ...kinds.map(([field, kind]) => `${at}.sink.indices.${name}.fields.${field}: '${kind}' is no kind of field; there are ${fieldKinds.join(', ')}.`),
         ...unknown.map(
           (field) => `${at}.sink.indices.${name}: ${field} is no column of ${qualifiedName(table)}; it has ${Object.keys(table.columns).join(', ')}.`,
         ),
@@ -108,6 +119,11 @@ function durationFaults(at: string, duration: string): string[] {
   } catch (error) {
     return [`${at}: ${error instanceof Error ? error.message : 'not a duration'}`]
   }
+}
+
+/** For what the compiler has not seen: Node runs a definition with its types taken away. */
+function isOneOf(list: readonly string[], text: string): boolean {
+  return list.includes(text)
 }
 
 function isWhole(value: number, least: number, most: number): boolean {

@@ -2,32 +2,41 @@
  * What a source table is, as data. One file a table stands beside this one; `pipeline.ts` imports them.
  */
 
-type Scalar =
-  | 'uuid'
-  | 'text'
-  | 'citext'
-  | 'smallint'
-  | 'integer'
-  | 'bigint'
-  | 'numeric'
-  | `numeric(${number},${number})`
-  | 'real'
-  | 'double precision'
-  | 'boolean'
-  | 'date'
-  | 'time'
-  | 'timestamp'
-  | 'timestamptz'
-  | 'interval'
-  | 'json'
-  | 'jsonb'
-  | 'bytea'
-  | 'inet'
+/** The types a column may have, beside `numeric(p,s)` and arrays of each. */
+export const plainTypes = [
+  'uuid',
+  'text',
+  'citext',
+  'smallint',
+  'integer',
+  'bigint',
+  'numeric',
+  'real',
+  'double precision',
+  'boolean',
+  'date',
+  'time',
+  'timestamp',
+  'timestamptz',
+  'interval',
+  'json',
+  'jsonb',
+  'bytea',
+  'inet',
   /** Any enum of the source. Sinks keep its label as text, so that a new label never stops them. */
-  | 'enum'
+  'enum',
+] as const
+
+type Scalar = (typeof plainTypes)[number] | `numeric(${number},${number})`
 
 /** A column's type as Postgres names it; `text[]` and the like are arrays. */
 export type ColumnType = Scalar | `${Scalar}[]`
+
+/** Whether a text is a column's type; for what the compiler has not seen. */
+export function isColumnType(text: string): text is ColumnType {
+  const scalar = text.replace(/\[\]$/, '')
+  return /^numeric\(\d+,-?\d+\)$/.test(scalar) || plainTypes.some((type) => type === scalar)
+}
 
 export type Columns = Readonly<Record<string, ColumnType>>
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { AnyConsumer, AnyPipeline } from '../../../shared/engine/define.ts'
 import { assertSound, faultsOf } from '../../../shared/engine/definition-faults.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
-import type { SourceTable } from '../../../shared/tables/table.ts'
+import { plainTypes, type SourceTable } from '../../../shared/tables/table.ts'
 
 const orders: SourceTable = { schema: 'public', name: 'orders', key: ['id'], columns: { id: 'bigint', total: 'numeric(14,2)' } }
 const toPostgres: AnyConsumer = { reads: ['afluente.public.orders'], sink: { kind: 'postgres', bronze: true, silver: true }, mode: 'continuous', instances: 1 }
@@ -12,6 +12,9 @@ const sound: AnyPipeline = {
   topics: { partitions: 4, maxMessageBytes: 8_388_608, retention: '7d' },
   consumers: { postgres: toPostgres, elasticsearch: toIndex },
 }
+
+/** A value that the compiler would refuse: Node takes the types away and runs it. */
+const untyped = (value: string): never => value as never
 
 const withTable = (table: Partial<SourceTable>): AnyPipeline => ({ ...sound, tables: [{ ...orders, ...table }] })
 const withTopics = (topics: Partial<AnyPipeline['topics']>): AnyPipeline => ({ ...sound, topics: { ...sound.topics, ...topics } })
@@ -25,6 +28,12 @@ test("the project's own definition is sound, and so is the one these tests spoil
   expect(faultsOf(pipeline)).toEqual([])
   expect(faultsOf(sound)).toEqual([])
   expect(() => assertSound(pipeline)).not.toThrow()
+})
+
+test('every type, with precision and as an array, is sound', () => {
+  const types = [...plainTypes, 'numeric(14,2)', 'numeric(3,-2)'] as const
+  const columns = Object.fromEntries([['id', 'bigint' as const], ...types.flatMap((type) => [[type, type] as const, [`${type}[]`, `${type}[]`] as const])])
+  expect(faultsOf(withTable({ columns }))).toEqual([])
 })
 
 describe('each fault is named where it stands', () => {
@@ -44,6 +53,24 @@ describe('each fault is named where it stands', () => {
     ['a key column twice', withTable({ key: ['id', 'id'] }), 'public.orders: the key names id twice.'],
     ['a key that is no column', withTable({ key: ['uuid'] }), 'public.orders: the key names uuid, which is none of its columns (id, total).'],
     ['a column with a name of the sinks', withTable({ columns: { id: 'bigint', _version: 'bigint' } }), 'public.orders: a column may not be named _version;'],
+    [
+      'a type that is none',
+      withTable({ columns: { id: 'bigint', total: untyped('floaty') } }),
+      "public.orders.total: 'floaty' is no type; there are uuid, text,",
+    ],
+    ['an array of arrays', withTable({ columns: { id: 'bigint', total: untyped('text[][]') } }), "public.orders.total: 'text[][]' is no type;"],
+    ['a numeric without its scale', withTable({ columns: { id: 'bigint', total: untyped('numeric(4)') } }), "public.orders.total: 'numeric(4)' is no type;"],
+    [
+      'a kind of sink that is none',
+      withPostgres({ sink: { kind: untyped('redis'), bronze: true, silver: true } }),
+      "consumers.postgres.sink: 'redis' is no kind of sink; there are postgres, elasticsearch.",
+    ],
+    ['a mode that is none', withPostgres({ mode: untyped('often') }), "consumers.postgres.mode: 'often' is no mode; there are continuous, available-now."],
+    [
+      'a kind of field that is none',
+      withIndex({ orders: { version: 1, fields: { total: untyped('fuzzy') } } }),
+      "consumers.elasticsearch.sink.indices.orders.fields.total: 'fuzzy' is no kind of field; there are text, keyword,",
+    ],
     ['no partitions', withTopics({ partitions: 0 }), 'topics.partitions: 0 is not a whole number from 1 to 1000.'],
     ['half a partition', withTopics({ partitions: 1.5 }), 'topics.partitions: 1.5'],
     ['messages too small', withTopics({ maxMessageBytes: 1_024 }), 'topics.maxMessageBytes: 1024 is not between 64 KiB and 100 MiB.'],
