@@ -19,6 +19,7 @@ import { supabaseOutbox } from '../shared/adapters/supabase/outbox.ts'
 import { type WorkerSettings, workerSettings } from '../shared/config.ts'
 import { runConsumer } from '../shared/engine/consumer-run.ts'
 import { type AnyConsumer, type AnyPipeline, groupOf } from '../shared/engine/define.ts'
+import { demandsOf } from '../shared/engine/definition-faults.ts'
 import { createDeliver } from '../shared/engine/deliver.ts'
 import { AfluenteError } from '../shared/engine/errors.ts'
 import { createPersist } from '../shared/engine/persist.ts'
@@ -46,7 +47,7 @@ export function runtime(base: Fields) {
 
 /** Checked settings and definition. Throws `misconfigured` with every fault of both. */
 export function soundSettings(env: Env): WorkerSettings {
-  return workerSettings(env, pipeline)
+  return workerSettings(env, demandsOf(pipeline))
 }
 
 /** One run of an instance of a consumer. */

@@ -2,12 +2,16 @@
  * Environment → typed settings, in one place. All faults are reported at once, by name, never by value.
  */
 import * as z from 'zod'
-import type { AnyPipeline } from './engine/define.ts'
-import { faultsOf } from './engine/definition-faults.ts'
 import { AfluenteError } from './engine/errors.ts'
 
 /** What a runtime's environment gives: strings, and in Workers bindings as well. */
 export type Environment = Readonly<Record<string, unknown>>
+
+/** What a definition asks of its environment, and what is wrong with itself, so that all is told at once. `demandsOf` makes it. */
+export interface Demands {
+  readonly writersToElasticsearch: readonly string[]
+  readonly definitionFaults: readonly string[]
+}
 
 const url = (...protocols: readonly string[]) =>
   z
@@ -121,8 +125,8 @@ export function kafkaSettings(environment: Environment): KafkaSettings {
  * Settings of the Worker that runs a definition. Throws `misconfigured` with every fault of the environment by name, of what the
  * definition needs in it, and of the definition itself.
  */
-export function workerSettings(environment: Environment, pipeline?: AnyPipeline): WorkerSettings {
-  const values = parse(z.object(workerShape), environment, [...saslFaults(environment), ...workerFaults(environment)], pipeline)
+export function workerSettings(environment: Environment, demands?: Demands): WorkerSettings {
+  const values = parse(z.object(workerShape), environment, [...saslFaults(environment), ...workerFaults(environment)], demands)
   return {
     supabase: supabaseOf(values),
     kafka: kafkaOf(values),
@@ -135,8 +139,8 @@ export function workerSettings(environment: Environment, pipeline?: AnyPipeline)
 }
 
 /** Settings of the deploy of a definition's tables, topics and indices. Throws as `workerSettings` does. */
-export function deploySettings(environment: Environment, pipeline: AnyPipeline): DeploySettings {
-  const values = parse(z.object(deployShape), environment, kafkaFaults(environment), pipeline)
+export function deploySettings(environment: Environment, demands: Demands): DeploySettings {
+  const values = parse(z.object(deployShape), environment, kafkaFaults(environment), demands)
   return {
     kafka: kafkaOf(values),
     analyticsUrl: values.ANALYTICS_DATABASE_URL,
@@ -166,11 +170,10 @@ function kafkaFaults(environment: Environment): string[] {
   ]
 }
 
-function needFaults(environment: Environment, { consumers }: AnyPipeline): string[] {
-  const needy = Object.entries(consumers).flatMap(([name, { sink }]) => (sink.kind === 'elasticsearch' ? [name] : []))
-  return needy.length === 0 || given(environment, 'ELASTICSEARCH_URL')
+function needFaults(environment: Environment, { writersToElasticsearch }: Demands): string[] {
+  return writersToElasticsearch.length === 0 || given(environment, 'ELASTICSEARCH_URL')
     ? []
-    : [`ELASTICSEARCH_URL: missing. The consumer ${needy.join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`]
+    : [`ELASTICSEARCH_URL: missing. The consumer ${writersToElasticsearch.join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`]
 }
 
 function saslFaults(environment: Environment): string[] {
@@ -179,13 +182,15 @@ function saslFaults(environment: Environment): string[] {
   return missing.length === 0 || missing.length === names.length ? [] : missing.map((name) => `${name}: missing. The three of ${names.join(', ')} go together.`)
 }
 
-function parse<T extends z.ZodType>(schema: T, environment: Environment, more: readonly string[], pipeline?: AnyPipeline): z.output<T> {
+function parse<T extends z.ZodType>(schema: T, environment: Environment, more: readonly string[], demands?: Demands): z.output<T> {
   const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
   const result = schema.safeParse(present)
   const faults = [...(result.success ? [] : result.error.issues.map((issue) => faultOf(issue, present))), ...more]
-  const needed = pipeline === undefined ? [] : needFaults(environment, pipeline)
-  const unsound = pipeline === undefined ? [] : faultsOf(pipeline)
-  const texts = [...listed('The environment', [...faults, ...needed], '\n.env.example explains each name.'), ...listed('shared/pipeline.ts', unsound, '')]
+  const needed = demands === undefined ? [] : needFaults(environment, demands)
+  const texts = [
+    ...listed('The environment', [...faults, ...needed], '\n.env.example explains each name.'),
+    ...listed('shared/pipeline.ts', demands?.definitionFaults ?? [], ''),
+  ]
   if (!result.success || texts.length > 0) {
     throw new AfluenteError('misconfigured', faults.length + needed.length > 0 ? 'environment' : 'definition', texts.join('\n'))
   }

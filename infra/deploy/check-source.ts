@@ -98,7 +98,7 @@ function columnDifference(table: string, column: string, wanted: ColumnType, fou
 function captureDifferences(table: SourceTable, capture: FoundCapture | undefined): string[] {
   const name = qualifiedName(table)
   const topic = topicOf(table)
-  if (capture === undefined) return [`${name}: it is not captured. Run: select afluente.capture_table('${name}');`]
+  if (capture === undefined) return [`${name}: it is not captured. Add a migration to supabase/migrations with: select afluente.capture_table('${name}');`]
   const excluded = capture.exclude.filter((column) => Object.hasOwn(table.columns, column))
   return [
     ...(capture.topic === topic ? [] : [`${name}: it is captured into the topic ${capture.topic}, the definition says ${topic}.`]),

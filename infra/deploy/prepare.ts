@@ -31,7 +31,10 @@ export interface PrepareOptions {
   readonly signal?: AbortSignal
 }
 
-/** Throws `misconfigured` with all faults of a wrong definition before anything connects, and `unavailable` with the part that can't be reached. */
+/**
+ * Throws `misconfigured` with all faults of a wrong definition before anything connects, the same with all differences of the
+ * source before anything is changed, and `unavailable` with the part that can't be reached.
+ */
 export async function prepare({
   pipeline,
   analyticsUrl,
@@ -42,10 +45,11 @@ export async function prepare({
   signal = new AbortController().signal,
 }: PrepareOptions): Promise<void> {
   assertSound(pipeline)
+  const sourceLines = sourceUrl === undefined ? [] : await source(sourceUrl, pipeline)
+  sourceLines.forEach((line) => onStep(`source database: ${line}`))
   const outcomes = await Promise.allSettled([
     migrate(analyticsUrl).then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
     topics(kafka, pipeline, signal).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
-    sourceUrl === undefined ? undefined : source(sourceUrl, pipeline).then((lines) => lines.forEach((line) => onStep(`source database: ${line}`))),
     elasticsearch === undefined
       ? undefined
       : prepareIndices(elasticsearchClient(elasticsearch), pipeline, ({ message }) => onStep(`elasticsearch: ${message}`), { signal }),
@@ -76,7 +80,11 @@ async function source(url: string, { tables }: AnyPipeline): Promise<readonly st
   const { differences, undefinedColumns } = await checkSource(url, tables)
   if (differences.length > 0) {
     const list = differences.map((difference) => `  - ${difference}`).join('\n')
-    throw new AfluenteError('misconfigured', 'source', `The source database and shared/pipeline.ts differ in ${differences.length} point(s):\n${list}`)
+    throw new AfluenteError(
+      'misconfigured',
+      'source',
+      `The source database and shared/pipeline.ts differ in ${differences.length} point(s):\n${list}\nNothing was changed. Mend the one or the other, then run this again.`,
+    )
   }
   return ['as defined', ...undefinedColumns.map((column) => `${column} is in no definition: it reaches bronze alone`)]
 }

@@ -39,12 +39,17 @@ export async function prepareSource({ places, secrets }: PrepareDeps): Promise<v
   })
 }
 
-/** The analytics database, the topics and the index templates, from the definition. */
-export async function prepareSinks({ places, report, passOn, signal }: PrepareDeps): Promise<void> {
+/**
+ * The analytics database, the topics and the index templates, from the definition.
+ * @throws AfluenteError with every difference between the source and the definition before anything is changed: a table that is
+ * defined and not captured would stay empty without a word.
+ */
+export async function prepareSinks({ places, report, passOn, signal }: Omit<PrepareDeps, 'secrets'>): Promise<void> {
   await prepare({
     pipeline,
     analyticsUrl: places.analytics,
     kafka: kafkaSettings({ KAFKA_BROKERS: places.brokers.join(','), ...passOn }),
+    sourceUrl: places.source,
     elasticsearch: { url: places.elasticsearch, apiKey: passOn['ELASTICSEARCH_API_KEY'] },
     signal,
     onStep: (text: string) => report({ key: 'sinks', state: 'running', text }),

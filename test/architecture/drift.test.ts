@@ -88,10 +88,10 @@ describe('supabase/migrations', () => {
       expect.stringMatching(/^public\.leads: the definition lists company, the source has id, name, .*firm/),
       'public.leads.score: it is bigint in the source, the definition says smallint.',
       'public.leads.estimated_value: it is numeric(20,4) in the source, the definition says numeric(14,2).',
-      "public.chat_sessions: it is not captured. Run: select afluente.capture_table('public.chat_sessions');",
+      "public.chat_sessions: it is not captured. Add a migration to supabase/migrations with: select afluente.capture_table('public.chat_sessions');",
       'public.nowhere: the source has no such table. Create it, or take it out of shared/pipeline.ts.',
       'public.chat_sessions: its primary key is (id), the definition says (id, lead_id).',
-      "public.chat_sessions: it is not captured. Run: select afluente.capture_table('public.chat_sessions');",
+      "public.chat_sessions: it is not captured. Add a migration to supabase/migrations with: select afluente.capture_table('public.chat_sessions');",
     ])
     expect(undefinedColumns).toEqual(['public.leads.firm'])
     await source.close()

@@ -45,3 +45,10 @@ test('one workerd is installed', () => {
   const workerds = Object.entries(lock.packages).filter(([path]) => /(?:^|\/)node_modules\/workerd$/.test(path))
   expect(workerds.map(([, { version }]) => version)).toHaveLength(1)
 })
+
+test('what npm runs begins on any Node: a .mjs that goes on under Node 24', () => {
+  const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> }
+  const onNode = Object.entries(scripts).filter(([, command]) => command.startsWith('node '))
+  expect(onNode.length).toBeGreaterThan(5)
+  expect(onNode.filter(([, command]) => !/^node \S+\.mjs\b/.test(command))).toEqual([])
+})

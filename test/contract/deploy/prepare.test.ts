@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { prepareSinks } from '../../../infra/local/prepare-databases.ts'
+import { describe as told } from '../../../infra/local/fault.ts'
 import { prepare } from '../../../infra/deploy/prepare.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
+import { realPostgres } from '../sink/postgres-server.ts'
+
+const postgres = realPostgres()
 
 const nowhere = {
   pipeline,
@@ -20,8 +25,50 @@ describe('preparation', () => {
   })
 
   test('names every part that can not be reached, and no password', async () => {
-    const fault = await prepare({ ...nowhere, sourceUrl: 'postgres://me:topsecret@127.0.0.1:1/supabase' }).catch((error: unknown) => error)
-    expect(fault).toMatchObject({ kind: 'unavailable', message: expect.stringMatching(/3 parts[\s\S]*analytics[\s\S]*127\.0\.0\.1:1[\s\S]*source database/) })
+    const fault = await prepare(nowhere).catch((error: unknown) => error)
+    expect(fault).toMatchObject({ kind: 'unavailable', message: expect.stringMatching(/2 parts[\s\S]*analytics[\s\S]*127\.0\.0\.1:1/) })
     expect(String(fault)).not.toContain('topsecret')
+  })
+
+  test('changes nothing when the source differs from the definition, and tells every difference', async () => {
+    const analyticsUrl = await postgres.emptyDatabase()
+    const fault = await prepare({ ...nowhere, analyticsUrl, sourceUrl: await postgres.emptyDatabase() }).catch((error: unknown) => error)
+    expect(fault).toMatchObject({
+      kind: 'misconfigured',
+      message: expect.stringMatching(/differ in 3 point[\s\S]*apply supabase\/migrations[\s\S]*public\.leads: the source has no such table/),
+    })
+    const client = await postgres.client(analyticsUrl)
+    expect((await client.query("select to_regnamespace('ops') as ops")).rows).toEqual([{ ops: null }])
+  })
+
+  test('a source that can not be reached is said without its password, and nothing is changed', async () => {
+    const analyticsUrl = await postgres.emptyDatabase()
+    const fault = await prepare({ ...nowhere, analyticsUrl, sourceUrl: 'postgres://me:topsecret@127.0.0.1:1/supabase' }).catch((error: unknown) => error)
+    expect(fault).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('source database') })
+    expect(String(fault)).not.toContain('topsecret')
+    const client = await postgres.client(analyticsUrl)
+    expect((await client.query("select to_regnamespace('ops') as ops")).rows).toEqual([{ ops: null }])
+  })
+
+  test('of the local stack compares its source as well, and says it without a stack trace', async () => {
+    const [source, analytics] = [await postgres.emptyDatabase(), await postgres.emptyDatabase()]
+    const away = 'http://127.0.0.1:1'
+    const fault = await prepareSinks({
+      places: {
+        source,
+        analytics,
+        chatwoot: analytics,
+        brokers: ['127.0.0.1:1'],
+        elasticsearch: away,
+        supabase: away,
+        edge: away,
+        worker: away,
+        workerControl: away,
+      },
+      passOn: {},
+      report: () => {},
+      signal: new AbortController().signal,
+    }).catch((error: unknown) => error)
+    expect(told(fault)).toMatch(/^The source database and shared\/pipeline\.ts differ[\s\S]*then run this again\.$/)
   })
 })

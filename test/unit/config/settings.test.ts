@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { captureSettings, deploySettings, type Environment, kafkaSettings, workerSettings } from '../../../shared/config.ts'
 import type { AnyPipeline } from '../../../shared/engine/define.ts'
+import { demandsOf } from '../../../shared/engine/definition-faults.ts'
 import { isAfluenteError } from '../../../shared/engine/errors.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 
@@ -128,27 +129,27 @@ describe('with a definition', () => {
   const wrong: AnyPipeline = { ...pipeline, topics: { ...pipeline.topics, partitions: 0 } }
 
   test('the environment, what the definition needs in it, and the definition itself are told in one error', () => {
-    const lines = faults((environment) => workerSettings(environment, wrong), {})
+    const lines = faults((environment) => workerSettings(environment, demandsOf(wrong)), {})
     expect(namesIn(lines)).toEqual(expect.arrayContaining(['KAFKA_BROKERS', 'ANALYTICS_DATABASE_URL', 'ELASTICSEARCH_URL', 'topics.partitions']))
     expect(lines).toHaveLength(8)
   })
 
   test('a definition that is wrong alone does not blame the environment', () => {
-    expect(() => workerSettings({ ...worker, ELASTICSEARCH_URL: 'http://e:9200' }, wrong)).toThrow(
+    expect(() => workerSettings({ ...worker, ELASTICSEARCH_URL: 'http://e:9200' }, demandsOf(wrong))).toThrow(
       expect.objectContaining({ code: 'definition', message: expect.stringMatching(/^shared\/pipeline\.ts has 1 fault/) }),
     )
   })
 
   test('a deploy needs the analytics database, Kafka, and Elasticsearch where a consumer writes there', () => {
-    expect(namesIn(faults((environment) => deploySettings(environment, pipeline), {})).toSorted()).toEqual([
+    expect(namesIn(faults((environment) => deploySettings(environment, demandsOf(pipeline)), {})).toSorted()).toEqual([
       'ANALYTICS_DATABASE_URL',
       'ELASTICSEARCH_URL',
       'KAFKA_BROKERS',
     ])
     const { elasticsearch: _, ...consumers } = pipeline.consumers
     const postgres = { ...kafka, ANALYTICS_DATABASE_URL: worker.ANALYTICS_DATABASE_URL }
-    expect(deploySettings(postgres, { ...pipeline, consumers })).toMatchObject({ elasticsearch: undefined, sourceUrl: undefined })
-    expect(deploySettings({ ...postgres, ELASTICSEARCH_URL: 'http://e:9200', SOURCE_DATABASE_URL: 'postgres://s/x' }, pipeline)).toMatchObject({
+    expect(deploySettings(postgres, demandsOf({ ...pipeline, consumers }))).toMatchObject({ elasticsearch: undefined, sourceUrl: undefined })
+    expect(deploySettings({ ...postgres, ELASTICSEARCH_URL: 'http://e:9200', SOURCE_DATABASE_URL: 'postgres://s/x' }, demandsOf(pipeline))).toMatchObject({
       elasticsearch: { url: 'http://e:9200' },
       sourceUrl: 'postgres://s/x',
     })
