@@ -40,6 +40,9 @@ export function rejectionMessage(index: string, error: ItemError, columns: reado
   return `The index ${index} refused ${what} (${error.type}). Compare the event in bronze with the column's type in shared/tables and the index's mapping.`
 }
 
+/** Elasticsearch's own words for a body that it can't read. Any other 4xx, a proxy's above all, would meet every batch alike. */
+const OF_THE_BODY = /(?:parse|parsing|illegal_argument)_exception$/
+
 /** A whole request that failed. `what` names the request for people. */
 export function requestFault(what: string, error: unknown): AfluenteError {
   const name = error instanceof Error ? error.name : ''
@@ -71,7 +74,15 @@ export function requestFault(what: string, error: unknown): AfluenteError {
       options,
     )
   if (status !== null && status >= 400 && status < 500 && status !== 408 && status !== 429) {
-    return new AfluenteError('refused', code, `${at}: the server refused the request (${errorTypeOf(error) ?? status}).`, options)
+    const type = errorTypeOf(error)
+    if (status === 413 || (type !== null && OF_THE_BODY.test(type)))
+      return new AfluenteError('refused', code, `${at}: the server refused the request (${type ?? status}).`, options)
+    return new AfluenteError(
+      'misconfigured',
+      code,
+      `${at}: something on the way refused the request (${type ?? status}), whatever it holds. Check ELASTICSEARCH_URL, and any proxy in front of the cluster.`,
+      options,
+    )
   }
   return new AfluenteError(
     'unavailable',

@@ -46,7 +46,9 @@ export function elasticsearchSink({ client, control, clock, random, indices }: E
         for (const [at, event] of round.entries()) keys.settle(event, outcomes[at] ?? { status: 'rejected', error: { type: 'no_answer' } })
       }
       const report = keys.report((error) => rejectionMessage(index, error, Object.keys(table.columns)))
-      await control.advance(fence, batch.nextOffset, events.length - report.rejected.length, report, { signal })
+      await control.advance(fence, report.rejected.length === 0 ? batch.nextOffset : beforeAll(batch), events.length - report.rejected.length, report, {
+        signal,
+      })
       return report
     },
     async keep() {},
@@ -70,6 +72,12 @@ export function elasticsearchSink({ client, control, clock, random, indices }: E
     const answers = new Map((await bulk(index, tries, { refresh: false, signal })).map((answer, n) => [tries[n]?.at, answer] as const))
     return outcomes.map((outcome, at) => answers.get(at) ?? outcome)
   }
+}
+
+/** What was rejected is settled when it is buried, not before: until then progress stays where the batch begins. */
+function beforeAll({ events, nextOffset }: TableBatch): string {
+  const first = BigInt(events[0]?.record.offset ?? nextOffset)
+  return String(first < BigInt(nextOffset) ? first : nextOffset)
 }
 
 function indexOf(table: SourceTable, index: AnyIndex | undefined): string {

@@ -82,6 +82,13 @@ describe('an overloaded cluster', () => {
   })
 })
 
+test('progress stays where the batch begins while a rejected document is not buried yet', async () => {
+  const bad: Item = { status: 400, error: { type: 'document_parsing_exception', reason: 'no' } }
+  const { sink, advanced } = await sinkOn((ids) => bulkReply(...ids.map((id) => (id === '["b"]' ? bad : created))))
+  expect(await sink.write(batch, options)).toMatchObject({ accepted: 2, rejected: [{ index: 1 }] })
+  expect(advanced).toEqual([batch.events[0]?.record.offset])
+})
+
 test('a request that is too long is halved down to the document that is', async () => {
   const { sink, calls } = await sinkOn((ids) => (ids.includes('["b"]') ? { status: 413, body: {} } : bulkReply(...ids.map(() => created))))
   expect(await sink.write(batch, options)).toMatchObject({ accepted: 2, rejected: [{ index: 1, code: 'content_too_long' }] })
@@ -106,6 +113,9 @@ describe('what goes wrong says what to do', () => {
     ['an index that is closed', itemFault(400, 'index_closed_exception'), 'misconfigured', 'Open it'],
     ['a key without the right', itemFault(403, 'security_exception'), 'misconfigured', 'privilege'],
     ['a request that is malformed', { status: 400, body: { error: { type: 'x_content_parse_exception' } } }, 'refused', 'x_content_parse_exception'],
+    ['a proxy that refuses what it is sent', { status: 400, body: {} }, 'misconfigured', 'proxy'],
+    ['a proxy that lets nobody write', { status: 405, body: {} }, 'misconfigured', 'proxy'],
+    ['a proxy that knows another reason', { status: 422, body: { error: { type: 'policy_violation' } } }, 'misconfigured', 'proxy'],
   ])('%s', async (_name, reply, kind, words) => {
     const { sink, advanced } = await sinkOn(() => reply)
     await expect(sink.write(batch, options)).rejects.toMatchObject({ kind, message: expect.stringContaining(words) as unknown })
