@@ -13,7 +13,7 @@ export interface RecordBatch {
 
 export interface BatchContext {
   readonly signal: AbortSignal
-  /** Tells the group that this member lives. Call it while a batch takes long, a sink that is down included. */
+  /** Throws once the batch counts no more: the group gave its partition anew. Call it while a batch takes long, a sink that is down included. Tells the group nothing: the subscription itself says that the member lives. */
   heartbeat(): Promise<void>
 }
 
