@@ -7,7 +7,6 @@ const POOLER = 'A pooler in between loses prepared statements: connect directly,
 const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice?: string])[] = [
   ['26000', 'misconfigured', POOLER],
   ['42P05', 'misconfigured', POOLER],
-  ['42804', 'refused'],
   ['54000', 'refused'],
   ['54001', 'refused'],
   ['42P01', 'misconfigured', 'The analytics database lacks something that sql/ makes: run `node infra/deploy/main.ts`.'],
@@ -40,20 +39,32 @@ export function faultOf(error: unknown): AfluenteError {
   return new AfluenteError(
     kind,
     state,
-    [`Postgres: ${masked(textOf(error), state)}${whereOf(error)}.`, advice].filter((part) => part !== undefined).join(' '),
+    [`Postgres: ${memberOf(error, 'routine') === RAISED ? OF_A_FUNCTION : masked(textOf(error), state)}${whereOf(error)}.`, advice]
+      .filter((part) => part !== undefined)
+      .join(' '),
     { cause: error },
   )
 }
 
-/** Quoted values become `"…"`. From the first quote to the last: a value may hold quotes itself. Names (of classes 23 and 42) stay. */
+/** The routine behind PL/pgSQL's RAISE, which may take any SQLSTATE. */
+const RAISED = 'exec_stmt_raise'
+const OF_A_FUNCTION = 'a function or trigger of the database refused it, in words that are not shown since they may hold values'
+
+/**
+ * Quoted values become `"…"`. From the first quote to the last: a value may hold quotes itself. Names (of classes 23 and 42)
+ * stay. Of class P0, whose words are somebody's own, nothing stays.
+ */
 export function masked(message: string, state: string): string {
-  return /^(?:22|P0|54)/.test(state) ? message.replace(/".*"/s, '"…"') : message
+  if (state.startsWith('P0')) return OF_A_FUNCTION
+  const keyless = message.replace(/Key \(.*\)=\(.*\)/s, 'Key (…)=(…)')
+  return /^(?:22|54)/.test(state) ? keyless.replace(/".*"/s, '"…"').replace(/'.*'/s, "'…'") : keyless
 }
 
 function whereOf(error: unknown): string {
   const column = memberOf(error, 'column')
   const constraint = memberOf(error, 'constraint')
-  return `${column === undefined ? '' : ` (column ${column})`}${constraint === undefined ? '' : ` (constraint ${constraint})`}`
+  const table = memberOf(error, 'table')
+  return `${table === undefined ? '' : ` (table ${table})`}${column === undefined ? '' : ` (column ${column})`}${constraint === undefined ? '' : ` (constraint ${constraint})`}`
 }
 
 /** Five capitals or digits beside a severity: only Postgres' own errors have both. */

@@ -8,8 +8,8 @@ function postgresError(code: string, message = 'it failed', more: object = {}): 
 
 const kinds = {
   unavailable: ['08006', '40001', '40P01', '53100', '53300', '55P03', '57014', '57P01', '57P03', '58000', 'XX000', '25006', '0A000'],
-  refused: ['21000', '22001', '22003', '22007', '22021', '22P02', '22P05', '23502', '23505', '23514', '42804', '44000', '54000', '54001', 'P0001'],
-  misconfigured: ['28P01', '28000', '3D000', '3F000', '42P01', '42703', '42501', '42883', '26000', '42P05'],
+  refused: ['21000', '22001', '22003', '22007', '22021', '22P02', '22P05', '23502', '23505', '23514', '44000', '54000', '54001', 'P0001'],
+  misconfigured: ['28P01', '28000', '3D000', '3F000', '42P01', '42703', '42501', '42804', '42846', '42883', '26000', '42P05'],
 } as const
 
 describe('what a fault of Postgres means', () => {
@@ -28,7 +28,7 @@ describe('what a fault of Postgres means', () => {
   })
 
   test('each wrong configuration says what to do', () => {
-    expect(faultOf(postgresError('42P01', 'relation "silver.leads" does not exist')).message).toMatch(/silver\.leads.*infra\/deploy/)
+    expect(faultOf(postgresError('42P01', 'relation "silver.leads" does not exist')).message).toMatch(/silver\.leads.*deploy/)
     expect(faultOf(postgresError('28P01')).message).toMatch(/ANALYTICS_DATABASE_URL/)
   })
 
@@ -39,9 +39,18 @@ describe('what a fault of Postgres means', () => {
       `value "x" y "${secret}" is out of range`,
       `malformed array literal: "{"${secret}"}"`,
       `bad: "line\n${secret}"`,
+      `bad: 'it''s ${secret}'`,
+      `Key (mail)=(${secret}) is bad`,
     ]) {
       expect(faultOf(postgresError('22P02', message, { detail: secret, where: secret })).message).not.toContain(secret)
     }
+  })
+
+  test.for(['P0001', 'P0004', '23514'])('the words of a function that raised %s are not shown; code, table and constraint are', (state) => {
+    const error = postgresError(state, 'Ana Souza is not welcome', { routine: 'exec_stmt_raise', table: 'leads', constraint: 'leads_mine' })
+    expect(faultOf(error)).toMatchObject({ code: state, message: expect.stringMatching(/\(table leads\).*\(constraint leads_mine\)/) as unknown })
+    expect(faultOf(error).message).not.toContain('Ana')
+    expect(masked('Ana Souza is not welcome', 'P0001')).not.toContain('Ana')
   })
 
   test('names of columns and constraints stay', () => {
