@@ -13,7 +13,7 @@ import { postgresControl } from '../shared/adapters/postgres/control.ts'
 import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
 import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
-import { createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
+import { createCaptureProbe, createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
 import { restClient } from '../shared/adapters/supabase/rest-client.ts'
 import { supabaseOutbox } from '../shared/adapters/supabase/outbox.ts'
 import { type WorkerSettings, workerSettings } from '../shared/config.ts'
@@ -104,6 +104,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     { name: 'analytics', look: (options) => db.query({ text: 'select 1', values: [] }, options) },
     { name: 'kafka', look: (options) => watermarks.read(topicsRead(), options) },
     { name: 'supabase', look: (options) => outbox.backlog(options) },
+    { name: 'capture', look: createCaptureProbe({ supabaseUrl: settings.supabase.url }) },
     ...(elasticsearch === undefined
       ? []
       : [{ name: 'elasticsearch', look: ({ signal }: { readonly signal: AbortSignal }) => elasticsearchClient(elasticsearch).info({}, { signal }) }]),
@@ -164,6 +165,8 @@ function analyticsDb(settings: WorkerSettings, max: number): ClosableDb {
   const db = postgresPool({
     connectionString: settings.analyticsUrl,
     max,
+    // A pooler may refuse start-up settings; the client's own limit remains.
+    ...(settings.analyticsPooled ? { statementTimeoutMs: 0 } : {}),
     onIdleError: ({ code }) => {
       if (!closing) log.warn('analytics.connection-lost', { code })
     },

@@ -80,6 +80,8 @@ export interface WorkerSettings {
   readonly supabase: SupabaseSettings
   readonly kafka: KafkaSettings
   readonly analyticsUrl: string
+  /** The analytics database is reached through Hyperdrive. */
+  readonly analyticsPooled: boolean
   readonly elasticsearch: { readonly url: string; readonly apiKey: string | undefined } | undefined
   readonly webhookSecret: string
   readonly apiToken: string
@@ -131,6 +133,7 @@ export function workerSettings(environment: Environment, demands?: Demands): Wor
     supabase: supabaseOf(values),
     kafka: kafkaOf(values),
     analyticsUrl: values.ANALYTICS?.connectionString ?? values.ANALYTICS_DATABASE_URL ?? '',
+    analyticsPooled: values.ANALYTICS !== undefined,
     elasticsearch: elasticsearchOf(values),
     webhookSecret: values.AFLUENTE_WEBHOOK_SECRET,
     apiToken: values.AFLUENTE_API_TOKEN,

@@ -1,6 +1,6 @@
 /** Asking parts that may be down: each on its own, none for longer than its time, and what failed is told instead of thrown. */
 import { isAfluenteError } from '../../shared/engine/errors.ts'
-import { explain } from '../../shared/engine/persist.ts'
+import { explain } from '../../shared/engine/reason.ts'
 import type { Cancellable } from '../../shared/ports/cancellable.ts'
 import type { Clock } from '../../shared/ports/clock.ts'
 

@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { isAfluenteError } from '../../shared/engine/errors.ts'
-import { codeOf } from '../../shared/engine/persist.ts'
+import { codeOf, explain } from '../../shared/engine/reason.ts'
 import { problemResponse } from '../../shared/engine/problem.ts'
 import { bearerOf, isSameSecret } from '../../shared/engine/secret.ts'
 import { ask } from './asking.ts'
@@ -72,6 +72,12 @@ export function createApi(deps: ApiDeps): Hono {
     })
   })
 
+  /** An operator must be able to act while the database is down: the log keeps what the table can't. */
+  const audit = async (action: string, subject: string) => {
+    const audited = await ask((options) => deps.operations.audit({ actor: 'operator', action, subject }, options), clock)
+    log.info('api.command', { action, subject, audited: audited.ok })
+  }
+
   const command = (action: keyof Fleet) => async (c: Context<object, `/api/consumers/:name/${string}`>) => {
     const name = c.req.param('name')
     if (!Object.hasOwn(pipeline.consumers, name)) {
@@ -82,15 +88,14 @@ export function createApi(deps: ApiDeps): Hono {
         detail: `There are: ${Object.keys(pipeline.consumers).join(', ')}.`,
       })
     }
-    // An operator must be able to stop a consumer while the database is down: the log keeps what the table can't.
-    const audited = await ask((options) => deps.operations.audit({ actor: 'operator', action: `consumer.${action}`, subject: name }, options), clock)
-    log.info('api.consumer', { consumer: name, action, audited: audited.ok })
+    await audit(`consumer.${action}`, name)
     return c.json({ consumer: name, instances: await deps.fleet[action](name) })
   }
   api.post('/api/consumers/:name/wake', command('wake'))
   api.post('/api/consumers/:name/stop', command('stop'))
   api.post('/api/consumers/:name/resume', command('resume'))
   api.post('/api/capture/ring', async (c) => {
+    await audit('capture.ring', 'capture')
     await deps.ring({ signal: c.req.raw.signal })
     return c.json({ ok: true }, 202)
   })
@@ -99,7 +104,7 @@ export function createApi(deps: ApiDeps): Hono {
     problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }),
   )
   api.onError((error) => {
-    log.error('api.failed', { code: codeOf(error) })
+    log.error('api.failed', { code: codeOf(error), reason: explain(error) })
     return isAfluenteError(error) && error.kind === 'unavailable'
       ? problemResponse({ status: 503, slug: 'unavailable', title: 'A part does not answer', detail: error.message })
       : problemResponse({ status: 500, slug: 'internal', title: 'Something went wrong here', detail: 'The log of this moment says more.' })

@@ -1,5 +1,5 @@
 /** The sweep of each minute: finds what lost wake-ups left behind. Knows no runtime. */
-import { codeOf } from '../../shared/engine/persist.ts'
+import { codeOf, explain } from '../../shared/engine/reason.ts'
 import type { Cancellable } from '../../shared/ports/cancellable.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import type { Outbox } from '../../shared/ports/outbox.ts'
@@ -40,6 +40,6 @@ async function attempt({ log }: CronDeps, part: string, work: () => Promise<unkn
   try {
     await work()
   } catch (error) {
-    log.error('cron.failed', { part, code: codeOf(error) })
+    log.error('cron.failed', { part, code: codeOf(error), reason: explain(error) })
   }
 }

@@ -1,6 +1,7 @@
 /** One instance of a consumer: at most one run at a time, woken as often as anybody likes, stopped when an operator says so. Knows no runtime. */
 import { type Condition, type Conditions, createConditions } from '../../shared/engine/condition.ts'
-import { codeOf, createNudge, explain, type Nudge } from '../../shared/engine/persist.ts'
+import { createNudge, type Nudge } from '../../shared/engine/persist.ts'
+import { codeOf, explain } from '../../shared/engine/reason.ts'
 import type { Clock } from '../../shared/ports/clock.ts'
 import type { Log } from '../../shared/ports/log.ts'
 

@@ -4,7 +4,8 @@ import type { Log } from '../ports/log.ts'
 import type { HandleBatch, Subscription } from '../ports/subscription.ts'
 import type { Conditions } from './condition.ts'
 import { actionFor } from './errors.ts'
-import { codeOf, type Nudge, explain } from './persist.ts'
+import type { Nudge } from './persist.ts'
+import { codeOf, explain } from './reason.ts'
 import { backoff } from './retry.ts'
 
 export interface ConsumerRunDeps {

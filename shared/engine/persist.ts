@@ -3,7 +3,8 @@ import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { BatchContext } from '../ports/subscription.ts'
 import type { Conditions } from './condition.ts'
-import { actionFor, isAfluenteError } from './errors.ts'
+import { actionFor } from './errors.ts'
+import { codeOf, explain } from './reason.ts'
 import { backoff } from './retry.ts'
 
 /** A sleep that somebody can end: a wake-up while a consumer waits makes it look again at once. */
@@ -80,15 +81,4 @@ export function createPersist({ consumer, clock, log, random, conditions, nudge 
       }
     }
   }
-}
-
-/** What may be shown of an error: our own messages hold no values; a stranger's may, so only its name is told. */
-export function explain(error: unknown): string {
-  if (isAfluenteError(error)) return error.message
-  return error instanceof Error ? `An unexpected ${error.name}; the log of this moment says more.` : 'An unexpected fault.'
-}
-
-export function codeOf(error: unknown): string {
-  if (isAfluenteError(error)) return error.code
-  return error instanceof Error ? error.name : 'unknown'
 }

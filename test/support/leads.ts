@@ -42,14 +42,30 @@ export async function expectInStep(stack: StackAccess, company: string, options:
   )
 }
 
-/** Each event of a mark stands once in bronze, and each key's last event there is what silver has. */
-export async function expectOnceInBronze(stack: StackAccess, ids: readonly string[], eventsEach: number): Promise<void> {
-  await eventually(`bronze holds ${eventsEach} event(s) for each of ${ids.length} keys`, async () => {
-    const { rows } = await stack.analytics.query<{ n: string; keys: string }>(
-      `select count(*) as n, count(distinct key) as keys from bronze.events where key = any($1)`,
+/**
+ * Each event stands once in bronze, each key's in the order of their versions, and each key's last one there is what silver has.
+ * `dead` are ids whose event silver has refused: silver must not have them at all.
+ */
+export async function expectOnceInBronze(
+  stack: StackAccess,
+  ids: readonly string[],
+  eventsEach: number,
+  { dead = [] }: { readonly dead?: readonly string[] } = {},
+): Promise<void> {
+  await eventually(`bronze holds ${eventsEach} event(s) for each of ${ids.length} keys, and silver the last of each`, async () => {
+    const { rows } = await stack.analytics.query<{ n: string; keys: string; disordered: string }>(
+      `select count(*) as n, count(distinct key) as keys, count(*) filter (where version <= before) as disordered
+       from (select key, version, lag(version) over (partition by key order by kafka_offset) as before from bronze.events where key = any($1)) e`,
       [ids.map((id) => `["${id}"]`)],
     )
-    expect(rows[0]).toEqual({ n: String(ids.length * eventsEach), keys: String(ids.length) })
+    expect(rows[0]).toEqual({ n: String(ids.length * eventsEach), keys: String(ids.length), disordered: '0' })
+    const applied = await stack.analytics.query<{ id: string }>(
+      `select s.id::text from silver.leads s
+       where s.id = any($1::uuid[]) and s._version = (select max(version) from bronze.events where key = json_build_array(s.id)::text)`,
+      [ids],
+    )
+    const refused = new Set(dead)
+    expect(applied.rows.map(({ id }) => id).toSorted()).toEqual(ids.filter((id) => !refused.has(id)).toSorted())
     return true
   })
 }

@@ -1,7 +1,7 @@
 /** How a test reaches the stack that runs for it: clients for each part, and the supervisor's control. */
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
-import { inject } from 'vitest'
+import { expect, inject } from 'vitest'
 import type { StackInfo } from '../../infra/local/stack-info.ts'
 import { eventually } from './poll.ts'
 
@@ -25,6 +25,8 @@ export interface StackAccess {
   api(path: string, init?: RequestInit): Promise<Response>
   /** True once capture has let go of its shard and the outbox is empty. */
   quiet(): Promise<void>
+  /** Resolves once both consumers have dealt with everything that is in the topic now: nothing that is under way can change a sink any more. */
+  readToEnd(topic: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -39,11 +41,12 @@ export function openStack(): StackAccess {
     const response = await fetch(url, { method: 'POST', headers: bearer(token), body })
     if (!response.ok) throw new Error(`POST ${new URL(url).pathname}: ${response.status} ${await response.text()}`)
   }
+  const kafka = new Kafka({ clientId: 'afluente-test', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING })
   return {
     info,
     source,
     analytics,
-    kafka: new Kafka({ clientId: 'afluente-test', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING }),
+    kafka,
     search: async (index, query = { match_all: {} }) => {
       await fetch(`${info.elasticsearch.url}/${index}/_refresh`, { method: 'POST' })
       const response = await fetch(`${info.elasticsearch.url}/${index}/_search`, {
@@ -66,6 +69,21 @@ export function openStack(): StackAccess {
           `select not exists (select from afluente.outbox) and not exists (select from afluente.shards where leased_until > clock_timestamp()) as quiet`,
         )
         return rows[0]?.quiet === true
+      })
+    },
+    readToEnd: async (topic) => {
+      const admin = kafka.admin()
+      await admin.connect()
+      const ends = await admin.fetchTopicOffsets(topic).finally(() => admin.disconnect())
+      const behind = ends.filter(({ high }) => high !== '0').map(({ high, partition }) => ({ partition, high }))
+      await eventually(`both consumers have read ${topic} to its end`, async () => {
+        const { rows } = await analytics.query<{ n: number }>(
+          `select count(*)::int as n from ops.consumer_progress p, json_to_recordset($2) as e("partition" int, high bigint)
+           where p.topic = $1 and p."partition" = e."partition" and p.next_offset >= e.high`,
+          [topic, JSON.stringify(behind)],
+        )
+        expect(rows[0]?.n).toBe(2 * behind.length)
+        return true
       })
     },
     close: async () => {

@@ -27,3 +27,20 @@ export function createDoorbell({ supabaseUrl, webhookSecret }: DoorbellSettings)
     throw new AfluenteError('unavailable', String(response.status), `Capture answered ${response.status}.`)
   }
 }
+
+/** Resolves when the Edge Function answers and its environment is sound; rings nothing. It takes POST alone, so a living one answers 405. Errors: `unavailable`, `misconfigured`. */
+export function createCaptureProbe({ supabaseUrl }: Pick<DoorbellSettings, 'supabaseUrl'>): (options: Cancellable) => Promise<void> {
+  return async ({ signal }) => {
+    const response = await fetch(`${supabaseUrl}/functions/v1/capture`, { method: 'GET', signal }).catch((cause: unknown) => {
+      throw new AfluenteError('unavailable', 'fetch', 'Capture can not be reached. Check SUPABASE_URL, and that the Edge Function is deployed.', { cause })
+    })
+    await response.body?.cancel()
+    if (response.status === 405) return
+    if (response.status === 404) throw new AfluenteError('misconfigured', '404', 'There is no Edge Function named capture at SUPABASE_URL. Deploy it.')
+    throw new AfluenteError(
+      'unavailable',
+      String(response.status),
+      `Capture answered ${response.status}. Its own log says what is wrong; 503 means its environment.`,
+    )
+  }
+}

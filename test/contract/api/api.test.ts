@@ -102,7 +102,7 @@ describe('/api/consumers', () => {
     const { call, done, lines } = createWorld({ down: ['analytics'] })
     expect((await call('POST', '/api/consumers/postgres/stop')).status).toBe(200)
     expect(done).toEqual(['stop postgres'])
-    expect(lines).toContainEqual({ event: 'api.consumer', fields: { consumer: 'postgres', action: 'stop', audited: false } })
+    expect(lines).toContainEqual({ event: 'api.command', fields: { action: 'consumer.stop', subject: 'postgres', audited: false } })
   })
 
   test.each(['nobody', '__proto__', 'toString'])('an unknown consumer (%s) is 404 and names the ones there are', async (name) => {
@@ -174,10 +174,10 @@ describe('bad input', () => {
   })
 })
 
-test('POST /api/capture/ring rings capture; when the source is away it is 503 with the reason', async () => {
+test('POST /api/capture/ring is written into the audit and rings capture; when the source is away it is 503 with the reason', async () => {
   const { call, done } = createWorld()
   expect((await call('POST', '/api/capture/ring')).status).toBe(202)
-  expect(done).toEqual(['ring'])
+  expect(done).toEqual(['audit operator capture.ring capture', 'ring'])
   const response = await createWorld({ down: ['supabase'] }).call('POST', '/api/capture/ring')
   expect(response.status).toBe(503)
   expect(await problemOf(response)).toMatchObject({ detail: 'supabase does not answer.' })

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { expectInStep, expectOnceInBronze, insertLeads, mark } from '../../support/leads.ts'
 import { eventually } from '../../support/poll.ts'
 import { openStack, type StackAccess } from '../../support/stack-access.ts'
+import { captureInTest } from './capture-run.ts'
 
 const SLOW = { withinMs: 90_000 }
 
@@ -21,6 +22,14 @@ async function inBronze(ids: readonly string[]): Promise<number> {
     ids.map((id) => `["${id}"]`),
   ])
   return rows[0]?.n ?? 0
+}
+
+/** The backends of the analytics database that wait for a lock inside the statement that writes a batch. */
+function waitingWrites(what: 'pid' | 'pg_terminate_backend(pid)' = 'pid') {
+  return stack.analytics.query(
+    `select ${what} from pg_stat_activity
+     where datname = 'analytics' and wait_event_type = 'Lock' and query like 'with fence as materialized%' and query like '%insert into bronze.events%'`,
+  )
 }
 
 describe('parts that die', () => {
@@ -49,20 +58,99 @@ describe('parts that die', () => {
     await expectOnceInBronze(stack, ids, 1)
   })
 
-  test('two captures at once: each row in effect once', async () => {
-    const company = mark('twice at once')
-    const writing = insertLeads(stack.source, 2_000, company)
-    const [ids] = await Promise.all([writing, ...Array.from({ length: 4 }, () => stack.ring())])
+  test('three captures at once: one moves the rows, the others find it busy, each row in effect once', async () => {
+    await stack.doorbell('pause')
+    const company = mark('at once')
+    const ids: string[] = []
+    for (let round = 0; round < 4; round += 1) {
+      await stack.quiet()
+      ids.push(...(await insertLeads(stack.source, 500, company)))
+      const runs = [captureInTest(stack), captureInTest(stack)]
+      const [rung, ...endings] = await Promise.all([stack.ring(), ...runs.map((run) => run.run())]).finally(() => Promise.all(runs.map((run) => run.close())))
+      expect(rung.ok).toBe(true)
+      // Whoever holds the shard stays a second after its last row, the others ask at once: they have met.
+      expect(endings).toContain('busy')
+      const epochs = runs.map(({ claims }) => new Set(claims.flatMap((claim) => (claim.status === 'held' ? [claim.epoch] : []))))
+      expect(epochs[0]?.intersection(epochs[1] ?? new Set())).toEqual(new Set())
+    }
+    await stack.quiet()
     await expectInStep(stack, company, SLOW)
+    await stack.readToEnd('afluente.public.leads')
     await expectOnceInBronze(stack, ids, 1)
+  })
+
+  test.for([
+    { at: 'claimed', late: 0 },
+    { at: 'publishing', late: 20 },
+  ] as const)('capture paused for longer than its lease ($at): what it sends late, $late events, has no effect', async ({ at, late }) => {
+    await stack.quiet()
+    await stack.doorbell('pause')
+    const company = mark(`paused when ${at}`)
+    const ids = await insertLeads(stack.source, 20, company)
+    const begun = Promise.withResolvers<void>()
+    const over = Promise.withResolvers<void>()
+    const paused = captureInTest(stack, {
+      at,
+      begin: () => {
+        begun.resolve()
+        return over.promise
+      },
+    })
+    const running = paused.run()
+    try {
+      await Promise.race([begun.promise, running])
+      expect(paused.claims.at(-1)).toMatchObject({ status: 'held' })
+      expect(paused.published).toBe(0)
+      await stack.source.query(`update public.leads set status = 'changed' where company = $1`, [company])
+      await eventually('the lease of the paused run is over', async () => {
+        const { rows } = await stack.source.query<{ owner: string; over: boolean }>(
+          'select owner, leased_until < clock_timestamp() as over from afluente.shards',
+        )
+        expect(rows).toEqual([{ owner: paused.owner, over: true }])
+        return true
+      })
+      await stack.ring()
+      await expectInStep(stack, company, SLOW)
+      await expectOnceInBronze(stack, ids, 2)
+    } finally {
+      over.resolve()
+      await running.finally(() => paused.close())
+    }
+    // Another epoch began meanwhile, so it neither acknowledges nor goes on; what passed its last check before the pause does go out.
+    expect(paused.published).toBe(late)
+    await stack.quiet()
+    await stack.readToEnd('afluente.public.leads')
+    await expectInStep(stack, company, SLOW)
+    await expectOnceInBronze(stack, ids, 2)
   })
 
   test('the Worker killed in the midst of a burst: the rest arrives, nothing twice', async () => {
     const company = mark('worker killed')
-    const ids = await insertLeads(stack.source, 5_000, company)
-    await eventually('some of the burst has arrived', async () => (await inBronze(ids)) > 0)
-    await stack.part('worker', 'kill')
-    expect(await inBronze(ids)).toBeLessThanOrEqual(ids.length)
+    // One partition of four is held up inside its write, so that at the kill some of the burst has landed and some can not have.
+    const guard = await stack.analytics.connect()
+    let ids: readonly string[]
+    try {
+      await guard.query('begin')
+      const held = await guard.query(
+        `select from ops.consumer_progress where consumer = 'postgres' and topic = 'afluente.public.leads' and "partition" = 0 for update`,
+      )
+      expect(held.rowCount).toBe(1)
+      ids = await insertLeads(stack.source, 5_000, company)
+      await eventually('a write waits for the lock, and some of the burst has arrived', async () => {
+        expect(await inBronze(ids)).toBeGreaterThan(0)
+        return (await waitingWrites()).rowCount !== 0
+      })
+      expect((await waitingWrites()).rowCount).toBeGreaterThan(0)
+      await stack.part('worker', 'kill')
+      const ended = await waitingWrites('pg_terminate_backend(pid)')
+      expect(ended.rowCount).toBeGreaterThan(0)
+      await eventually('nothing waits any more', async () => (await waitingWrites()).rowCount === 0)
+      expect(await inBronze(ids)).toBeLessThan(ids.length)
+    } finally {
+      await guard.query('rollback')
+      guard.release()
+    }
+    expect(await inBronze(ids)).toBeLessThan(ids.length)
     await stack.part('worker', 'start')
     await expectInStep(stack, company, SLOW)
     await expectOnceInBronze(stack, ids, 1)
@@ -126,6 +214,7 @@ describe('an event that can not be applied', () => {
         stack,
         rows.map((row) => row.id),
         1,
+        { dead: [String(poison)] },
       )
       expect(await deadLetterHeaders('afluente.public.leads.dlq', `["${poison}"]`)).toMatchObject({
         afluente_error_code: '23514',

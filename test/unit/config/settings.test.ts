@@ -53,7 +53,11 @@ describe('a good environment', () => {
   })
 
   test('a Hyperdrive binding wins over the plain URL', () => {
-    expect(workerSettings({ ...worker, ANALYTICS: { connectionString: 'postgres://hyperdrive/x' } }).analyticsUrl).toBe('postgres://hyperdrive/x')
+    expect(workerSettings({ ...worker, ANALYTICS: { connectionString: 'postgres://hyperdrive/x' } })).toMatchObject({
+      analyticsUrl: 'postgres://hyperdrive/x',
+      analyticsPooled: true,
+    })
+    expect(workerSettings(worker).analyticsPooled).toBe(false)
   })
 
   test('a project that is no hosted one has the reference local', () => {

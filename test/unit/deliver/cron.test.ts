@@ -52,14 +52,17 @@ test('a consumer that can not be woken holds up neither the others nor the sweep
   await run()
   expect(woken).toEqual(['elasticsearch'])
   expect(rings()).toBe(1)
-  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'wake:postgres', code: 'Error' } })
+  expect(lines).toContainEqual({
+    event: 'cron.failed',
+    fields: { part: 'wake:postgres', code: 'Error', reason: expect.stringMatching(/^An unexpected Error at /) },
+  })
 })
 
 test('a source that does not answer holds up no consumer', async () => {
   const { run, woken, lines } = stage({ backlog: new AfluenteError('unavailable', 'network', 'no answer') })
   await run()
   expect(woken).toHaveLength(2)
-  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'outbox', code: 'network' } })
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'outbox', code: 'network', reason: expect.any(String) } })
 })
 
 test('a captured table that has a problem is told each time', async () => {
