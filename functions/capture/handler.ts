@@ -52,19 +52,21 @@ export function createCaptureHandler(deps: CaptureHandlerDeps): (request: Reques
       })
     }
     const asked = shardsOf(new URL(request.url).searchParams, shards)
-    if (request.headers.has(HANDOVER_HEADER)) return takeOver(asked ?? [], waitUntil)
+    if (request.headers.has(HANDOVER_HEADER)) return asked === null ? unknownShard('Nothing was taken over.', false) : takeOver(asked, waitUntil)
     for (const shard of asked ?? everyShard(shards)) waitUntil(ringer.ring(shard))
-    if (asked === null) {
-      return problemResponse({
-        status: 422,
-        slug: 'unknown-shard',
-        title: 'There is no such shard',
-        detail: `Shards are numbered from 0 to ${shards - 1}; leave ?shard= out to ring all. All were rung.`,
-        more: { rung: true },
-      })
-    }
+    if (asked === null) return unknownShard('All were rung.', true)
     const advice = await adviceOn(request, { maxBodyBytes, tables })
     return advice === null ? Response.json({ status: 'ringing' }, { status: 202 }) : problemResponse(advice)
+  }
+
+  function unknownShard(done: string, rung: boolean): Response {
+    return problemResponse({
+      status: 422,
+      slug: 'unknown-shard',
+      title: 'There is no such shard',
+      detail: `Shards are numbered from 0 to ${shards - 1}; leave ?shard= out to mean all. ${done}`,
+      more: { rung },
+    })
   }
 
   async function takeOver(asked: readonly number[], waitUntil: Invocation['waitUntil']): Promise<Response> {

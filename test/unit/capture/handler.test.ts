@@ -168,4 +168,11 @@ describe('a hand-over', () => {
     expect((await problem(response)).type).toBe('urn:afluente:problem:kafka-unavailable')
     expect(seen).toEqual(['connect'])
   })
+
+  test.for(['?shard=2', '?shard=one'])('of a shard that is not there is refused: its holder has to go on: %s', async (query) => {
+    const response = await handOver(query)
+    expect(response.status).toBe(422)
+    expect(await problem(response)).toMatchObject({ type: 'urn:afluente:problem:unknown-shard', rung: false })
+    expect(seen).toEqual([])
+  })
 })
