@@ -1,6 +1,7 @@
 /** Messages → a Kafka record batch (magic 2), uncompressed. */
 import { type ByteWriter, widthOf } from './byte-writer.ts'
 import { crc32c } from './crc32c.ts'
+import { headerCache } from './header-cache.ts'
 
 export interface BatchMessage {
   readonly key: string
@@ -17,8 +18,8 @@ export interface BatchSession {
 }
 
 const MAGIC = 2
-/** Most headers stand the same in message after message: the bytes of one that has come twice in a row are kept. */
-const LAST_HEADER = new Map<string, { value: string; bytes: Uint8Array | null }>()
+/** Far more than an event has; a key too long to be worth keeping is written each time. */
+const HEADERS = headerCache({ maxNames: 32, maxLength: 1_024 })
 
 /** Appends the batch to `writer`. */
 export function writeRecordBatch(writer: ByteWriter, messages: readonly BatchMessage[], session: BatchSession): void {
@@ -75,19 +76,14 @@ function writeRecord(writer: ByteWriter, { headers, key, value }: BatchMessage, 
 }
 
 function writeHeader(writer: ByteWriter, name: string, value: string): void {
-  const last = LAST_HEADER.get(name)
-  const again = last?.value === value
-  if (again && last.bytes !== null) {
-    writer.reserve(last.bytes.length)
-    writer.raw(last.bytes)
+  const known = HEADERS.bytesOf(name, value)
+  if (known !== null) {
+    writer.reserve(known.length)
+    writer.raw(known)
     return
   }
   const begin = writer.at
   writer.text(name)
   writer.text(value)
-  if (last === undefined) LAST_HEADER.set(name, { value, bytes: null })
-  else {
-    last.value = value
-    last.bytes = again ? writer.bytes.slice(begin, writer.at) : null
-  }
+  HEADERS.wrote(name, value, () => writer.bytes.slice(begin, writer.at))
 }
