@@ -29,7 +29,7 @@ export function sendsOf(changes: readonly Change[], context: EncodeContext, limi
     bytes = 0
   }
   for (const [index, change] of changes.entries()) {
-    const message = withinLimit(change, encode(change, context), context, limits.maxMessageBytes)
+    const message = messageOf(change, context, limits.maxMessageBytes)
     const size = message.value.length + 2 * message.key.length
     if (bytes + size > limits.sendBytes) cut(index)
     messages.push(message)
@@ -39,7 +39,9 @@ export function sendsOf(changes: readonly Change[], context: EncodeContext, limi
   return sends
 }
 
-function withinLimit(change: Change, message: OutboundMessage, context: EncodeContext, maxMessageBytes: number): OutboundMessage {
+function messageOf(change: Change, context: EncodeContext, maxMessageBytes: number): OutboundMessage {
+  if (change.oversizedBytes !== undefined) return encodeKeyOnly(change, context, change.oversizedBytes)
+  const message = encode(change, context)
   // Exact counting reads every character, so only what could be too large is counted.
   if (3 * message.value.length + 6 * message.key.length + 1024 <= maxMessageBytes) return message
   const bytes = sizeOf(message)

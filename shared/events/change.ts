@@ -17,6 +17,8 @@ export interface Change {
   readonly occurredAt: string
   /** W3C trace context of the user's request, where there was one. */
   readonly traceparent: string | null
+  /** There when the images were too large to be read out of the outbox at all: their bytes. Both images are null then. */
+  readonly oversizedBytes?: number
 }
 
 /** The id of the event of a change: the same change always has the same id. */

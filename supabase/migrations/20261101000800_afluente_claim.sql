@@ -4,10 +4,12 @@
 
 -- Takes or renews the lease of a shard and answers changes in version order, up to max_rows and max_bytes (a larger change
 -- comes alone):
---   {"status":"held","epoch":7,"rows":[[version, source_table, topic, key, op, before, after, occurred_at, traceparent], …],"more":false}
+--   {"status":"held","epoch":7,"rows":[[version, source_table, topic, key, op, before, after, occurred_at, traceparent, oversized], …],"more":false}
 --   {"status":"busy","retryMs":1200}      another owner holds it
 --   {"status":"refused","reason":"…"}
--- before and after are the row's JSON as text, in a JSON string, so that nobody on its way has to parse it. floor skips the
+-- before and after are the row's JSON as text, in a JSON string, so that nobody on its way has to parse it. oversized is null,
+-- or the bytes of images so large that no topic takes them (above 32 MiB in all): these are not read and come as null, for
+-- a string of theirs would break what lies between here and Kafka, at every try. floor skips the
 -- index entries of changes acknowledged before, which vacuum hasn't removed yet; a lower version may commit late, so the
 -- caller starts from 0 now and then. An owner keeps its epoch for as long as nobody else took the lease. With wait, an empty
 -- (or busy) answer is held back, without a lock, and looked for again every 2 ms; the call that takes the lease answers at
@@ -29,6 +31,7 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
+  oversize constant int := 33554432;
   deadline timestamptz := clock_timestamp() + wait;
   held afluente.shards;
   taken boolean;
@@ -74,8 +77,10 @@ begin
     select
       json_agg(
         json_build_array(
-          o.version, o.source_table, o.topic, o.key, o.op, o.before::text, o.after::text,
-          to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent
+          o.version, o.source_table, o.topic, o.key, o.op,
+          case when o.bytes <= oversize then o.before::text end, case when o.bytes <= oversize then o.after::text end,
+          to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent,
+          case when o.bytes > oversize then o.bytes end
         )
       ) filter (where o.fits),
       not coalesce(bool_and(o.fits), true)
@@ -85,12 +90,11 @@ begin
         r.*,
         row_number() over w <= claim.max_rows and (
           row_number() over w = 1
-          or sum(
-            100 + octet_length(r.key) + coalesce(pg_column_size(r.before), 0) + coalesce(pg_column_size(r.after), 0)
-          ) over w <= claim.max_bytes
+          or sum(100 + octet_length(r.key) + case when r.bytes <= oversize then r.bytes else 0 end) over w <= claim.max_bytes
         ) as fits
       from (
-        select o.* from afluente.outbox o
+        select o.*, coalesce(pg_column_size(o.before), 0)::bigint + coalesce(pg_column_size(o.after), 0) as bytes
+        from afluente.outbox o
         where o.shard = claim.shard and o.version > claim.floor
         order by o.version
         limit claim.max_rows + 1

@@ -80,7 +80,7 @@ async function openSession(url: string): Promise<Session> {
   }
 }
 
-export type ClaimedRow = readonly [number, string, string, string, string, string | null, string | null, string, string | null]
+export type ClaimedRow = readonly [number, string, string, string, string, string | null, string | null, string, string | null, number | null]
 
 export type Claimed =
   | { readonly status: 'held'; readonly epoch: number; readonly rows: readonly ClaimedRow[]; readonly more: boolean }

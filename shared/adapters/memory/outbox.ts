@@ -21,6 +21,8 @@ interface Shard {
 const RENEWED_BELOW = 0.75
 /** How often a waiting claim looks again, as on the server. */
 const LOOK_MS = 2
+/** Images larger than that in all are not handed out. */
+const OVERSIZE_BYTES = 32 * 1024 * 1024
 
 export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): Outbox {
   const shards = new Map<number, Shard>(Array.from({ length: count }, (_, shard) => [shard, { owner: null, epoch: 0, leasedUntil: 0 }]))
@@ -38,7 +40,7 @@ export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): 
   const visible = (shard: number, floor: number): readonly Change[] =>
     [...rows.values()]
       .filter((row) => row.shard === shard && row.change.version > floor)
-      .map((row) => row.change)
+      .map((row) => readable(row.change))
       .toSorted((a, b) => a.version - b.version)
 
   /** Under the present epoch, does what it is told to; refused under any other. */
@@ -92,6 +94,11 @@ export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): 
       }
     },
   }
+}
+
+function readable(change: Change): Change {
+  const bytes = (change.before?.length ?? 0) + (change.after?.length ?? 0)
+  return bytes > OVERSIZE_BYTES ? { ...change, before: null, after: null, oversizedBytes: bytes } : change
 }
 
 /** As many of the changes as the claim may hold; a single larger one still comes, alone. */

@@ -82,7 +82,7 @@ const OPS: readonly unknown[] = ['insert', 'update', 'delete', 'read'] satisfies
 function changeOf(row: unknown): Change {
   if (!Array.isArray(row)) throw unreadable('claim', 'a row is not an array')
   const values: readonly unknown[] = row
-  const [version, table, topic, key, op, before, after, occurredAt, traceparent] = values
+  const [version, table, topic, key, op, before, after, occurredAt, traceparent, oversizedBytes] = values
   if (
     typeof version !== 'number' ||
     !Number.isSafeInteger(version) ||
@@ -93,11 +93,13 @@ function changeOf(row: unknown): Change {
     !isTextOrNull(before) ||
     !isTextOrNull(after) ||
     typeof occurredAt !== 'string' ||
-    !isTextOrNull(traceparent)
+    !isTextOrNull(traceparent) ||
+    !(oversizedBytes === null || oversizedBytes === undefined || typeof oversizedBytes === 'number')
   ) {
-    throw unreadable('claim', 'a row is not [version, source_table, topic, key, op, before, after, occurred_at, traceparent]')
+    throw unreadable('claim', 'a row is not [version, source_table, topic, key, op, before, after, occurred_at, traceparent, oversized]')
   }
-  return { version, table, topic, key, op, before, after, occurredAt, traceparent }
+  const change = { version, table, topic, key, op, before, after, occurredAt, traceparent }
+  return typeof oversizedBytes === 'number' ? { ...change, oversizedBytes } : change
 }
 
 function settledOf(name: string, { epoch, status }: Readonly<Record<string, unknown>>): Settled {

@@ -102,8 +102,9 @@ describe('the rows', () => {
         '{"id":1,"name":"a"}',
         expect.any(String),
         '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        null,
       ],
-      [expect.any(Number), 'public.items', 'afluente.public.items', '[1]', 'delete', '{"id":1,"name":"a"}', null, expect.any(String), null],
+      [expect.any(Number), 'public.items', 'afluente.public.items', '[1]', 'delete', '{"id":1,"name":"a"}', null, expect.any(String), null, null],
     ])
     const [first, second] = rows
     expect((second?.[0] ?? 0) > (first?.[0] ?? 0)).toBe(true)
@@ -130,6 +131,30 @@ describe('the rows', () => {
     expect([keys(second.rows), second.more]).toEqual([['[2]'], true])
     expect(second.rows[0]?.[6]).toHaveLength(1_000_000 + '{"id":2,"name":""}'.length)
     expect((await held(api, 'a')).rows).toHaveLength(3)
+  })
+
+  it('too large for any topic come as their key and size, without being read, and hold up nothing', async () => {
+    await insert(1)
+    await insert(2, 2, `repeat('x', 40 * 1024 * 1024)`)
+    await source.run('delete from public.items where id = 2')
+    await insert(3)
+    const began = performance.now()
+    const { more, rows } = await held(api, 'a')
+    expect(performance.now() - began).toBeLessThan(2_000)
+    const large = rows.map((row) => [row[3], row[4], row[5], row[6] === null, (row[9] ?? 0) > 40 * 1024 * 1024])
+    expect(large).toEqual([
+      ['[1]', 'insert', null, false, false],
+      ['[2]', 'insert', null, true, true],
+      ['[2]', 'delete', null, true, true],
+      ['[3]', 'insert', null, false, false],
+    ])
+    expect(more).toBe(false)
+  })
+
+  it('large but below that come whole', async () => {
+    await insert(1, 1, `repeat('x', 30 * 1024 * 1024)`)
+    const { rows } = await held(api, 'a')
+    expect([rows[0]?.[6]?.length, rows[0]?.[9]]).toEqual([30 * 1024 * 1024 + '{"id":1,"name":""}'.length, null])
   })
 
   it('above the floor only; from 0, what committed late under a lower version is found', async () => {

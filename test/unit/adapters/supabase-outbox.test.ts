@@ -51,6 +51,16 @@ describe('the outbox through PostgREST', () => {
     ])
   })
 
+  test('a change too large to be read out brings its size in place of its images', async () => {
+    const rows = [
+      [...row.with(6, null), 41_943_080],
+      [...row, null],
+    ]
+    const claimed = await answering({ data: { status: 'held', epoch: 7, rows, more: false } }).outbox.claim(request, { signal })
+    expect(claimed).toMatchObject({ changes: [{ after: null, oversizedBytes: 41_943_080 }, { after: '{"id": "a"}' }] })
+    expect(claimed.status === 'held' && claimed.changes[1]).not.toHaveProperty('oversizedBytes')
+  })
+
   test('busy, refused, done and fenced are values', async () => {
     expect(await answering({ data: { status: 'busy', retryMs: 1_200 } }).outbox.claim(request, { signal })).toEqual({ status: 'busy', retryMs: 1_200 })
     expect(await answering({ data: { status: 'refused', reason: 'restored' } }).outbox.claim(request, { signal })).toEqual({
@@ -86,6 +96,7 @@ describe('the outbox through PostgREST', () => {
     { status: 'held', epoch: 7, rows: [{}] },
     ...row.flatMap((_, index) => [{ status: 'held', epoch: 7, rows: [row.with(index, index === 6 || index === 5 || index === 8 ? 5 : null)] }]),
     { status: 'held', epoch: 7, rows: [row.with(0, 2 ** 53)] },
+    { status: 'held', epoch: 7, rows: [[...row, 'large']] },
     { status: 'held', epoch: 7, rows: [row.with(4, 'upsert')] },
   ]
   test.for(unreadable)('an answer of another shape says to apply the migrations: %j', async (data) => {

@@ -18,6 +18,19 @@ describe('a change beyond what Kafka takes', () => {
     expect(decoded[1]).toMatchObject({ ok: false, why: { code: 'too-large' } })
   })
 
+  test('what the outbox can’t even read out goes as its key, a delete too, and the rest goes on', async () => {
+    const world = captureWorld()
+    world.write('a', image(33 * 1024 * 1024))
+    world.write('a', null)
+    world.write('b')
+    expect(await world.drive(world.start())).toBe('idle')
+    expect(world.published()).toEqual(world.committed())
+    const decoded = world.topics.all(TOPIC).map(decode)
+    expect(decoded).toMatchObject([{ why: { code: 'too-large' } }, { ok: true, event: { op: 'delete' } }, { ok: true }])
+    expect(world.topics.all(TOPIC).map((record) => Number(record.headers['ce_oversized'] ?? 0) > 32 * 1024 * 1024)).toContain(true)
+    expect(world.source.waiting).toEqual([])
+  })
+
   test('many bytes in few characters count as bytes', async () => {
     const world = captureWorld({ maxMessageBytes: 1_000_000, limits: { maxMessageBytes: 100_000 } })
     world.write('wide', JSON.stringify({ text: '語'.repeat(40_000) }))
