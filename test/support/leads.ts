@@ -61,8 +61,9 @@ export async function expectOnceInBronze(
     expect(rows[0]).toEqual({ n: String(ids.length * eventsEach), keys: String(ids.length), disordered: '0' })
     const applied = await stack.analytics.query<{ id: string }>(
       `select s.id::text from silver.leads s
-       where s.id = any($1::uuid[]) and s._version = (select max(version) from bronze.events where key = json_build_array(s.id)::text)`,
-      [ids],
+       join (select key, max(version) as last from bronze.events where key = any($2) group by key) e on e.key = json_build_array(s.id)::text
+       where s.id = any($1::uuid[]) and s._version = e.last`,
+      [ids, ids.map((id) => `["${id}"]`)],
     )
     const refused = new Set(dead)
     expect(applied.rows.map(({ id }) => id).toSorted()).toEqual(ids.filter((id) => !refused.has(id)).toSorted())
