@@ -1,6 +1,6 @@
 /**
  * What an invocation may still spend. Serverless runtimes limit wall time and CPU, kill without a word at the limit, and
- * give no clock of the CPU: it is modelled from counts, with costs measured (see `CPU_COST`) and set too high on purpose.
+ * give no clock of the CPU: it is modelled from counts, with costs measured (see `cpuCost` in capture-limits.ts) and set too high on purpose.
  */
 import type { Clock } from '../ports/clock.ts'
 
