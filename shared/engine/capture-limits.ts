@@ -9,7 +9,7 @@ export interface CaptureLimits {
   readonly paceMs: number
   /** How long capture stays after the last row. */
   readonly lingerMs: number
-  /** How long a successor waits for the shard that it was promised. */
+  /** How long a successor waits for the shard that it was promised: longer than its predecessor's slowest request to Kafka with its retries. */
   readonly takeOverMs: number
   readonly maxRows: number
   readonly maxBytes: number
@@ -30,7 +30,7 @@ export function captureLimits(topics: { readonly maxMessageBytes: number }): Cap
     waitMs: 250,
     paceMs: 6,
     lingerMs: 1_000,
-    takeOverMs: 5_000,
+    takeOverMs: 45_000,
     maxRows: 1_000,
     maxBytes: 4 * 1024 * 1024,
     sendBytes: 1_000_000,
