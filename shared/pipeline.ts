@@ -9,6 +9,7 @@ import { leads } from './tables/leads.ts'
 export const pipeline = definePipeline({
   tables: [leads, chatSessions],
   topics: { partitions: 4, maxMessageBytes: 8 * 1024 * 1024, retention: '7d' },
+  capture: { shards: 1 },
   consumers: {
     postgres: {
       reads: ['afluente.public.leads', 'afluente.public.chat_sessions'],

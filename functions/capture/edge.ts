@@ -11,6 +11,7 @@ import { createBudget } from '../../shared/engine/budget.ts'
 import { captureShard } from '../../shared/engine/capture.ts'
 import { captureBudget, captureLimits, cpuCost } from '../../shared/engine/capture-limits.ts'
 import { createRinger } from '../../shared/engine/capture-ringer.ts'
+import { shardsOf } from '../../shared/engine/define.ts'
 import { assertSound } from '../../shared/engine/definition-faults.ts'
 import { problemResponse } from '../../shared/engine/problem.ts'
 import { reasonOf } from '../../shared/engine/reason.ts'
@@ -59,7 +60,13 @@ function handlerOf({ kafka: kafkaSettings, supabase, webhookSecret }: CaptureSet
 
   addEventListener('beforeunload', () => budget.endNear())
   const ringer = createRinger({ log, capture: (run) => captureShard({ ...run, owner: crypto.randomUUID(), signal }, deps) })
-  const handle = createCaptureHandler({ secret: webhookSecret, ringer, shards: 1, tables: pipeline.tables.map(qualifiedName), connect: publisher.connect })
+  const handle = createCaptureHandler({
+    secret: webhookSecret,
+    ringer,
+    shards: shardsOf(pipeline),
+    tables: pipeline.tables.map(qualifiedName),
+    connect: publisher.connect,
+  })
   return (request) => {
     budget.renew()
     return handle(request, { waitUntil: (work) => EdgeRuntime.waitUntil(work) })

@@ -1,5 +1,5 @@
 /**
- * Makes everything ready that a definition needs before its functions run: tables, topics, indices. Run at every deploy
+ * Makes everything ready that a definition needs before its functions run: shards, tables, topics, indices. Run at every deploy
  * and every local start; running it again changes nothing. Nothing is ever deleted.
  */
 import { systemClock } from '../../shared/adapters/clock.ts'
@@ -9,12 +9,13 @@ import { kafkaClient } from '../../shared/adapters/kafka/connection.ts'
 import { kafkaFault } from '../../shared/adapters/kafka/faults.ts'
 import { prepareTopics } from '../../shared/adapters/kafka/topics.ts'
 import type { KafkaSettings } from '../../shared/config.ts'
-import type { AnyPipeline } from '../../shared/engine/define.ts'
+import { type AnyPipeline, shardsOf } from '../../shared/engine/define.ts'
 import { assertSound } from '../../shared/engine/definition-faults.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import { checkSource } from './check-source.ts'
 import { migrate } from './migrate.ts'
+import { setShards } from './shards.ts'
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }
 
@@ -48,6 +49,7 @@ export async function prepare({
   const sourceLines = sourceUrl === undefined ? [] : await source(sourceUrl, pipeline)
   sourceLines.forEach((line) => onStep(`source database: ${line}`))
   const outcomes = await Promise.allSettled([
+    sourceUrl === undefined ? undefined : setShards(sourceUrl, shardsOf(pipeline)).then((line) => onStep(`source database: ${line}`)),
     migrate(analyticsUrl).then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
     topics(kafka, pipeline, signal).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
     elasticsearch === undefined

@@ -52,9 +52,21 @@ export interface Topics {
   readonly retention: Duration
 }
 
+export interface Capture {
+  /**
+   * Slices of the outbox by hash of the key, 1 to 64; each has one holder at a time, so their number is how many captures can
+   * work side by side. One moves thousands of rows a second, in the order of each key with any number. Turn it up when the
+   * outbox grows while its capture is never idle; the next deploy (or start) sets it in the source database, and only then the
+   * functions are deployed. Turning it up or down moves what waits to its new shard; nothing is lost or sent out of order.
+   */
+  readonly shards: number
+}
+
 export interface Pipeline<T extends AnyTable = AnyTable> {
   readonly tables: readonly T[]
   readonly topics: Topics
+  /** Left out: one shard. */
+  readonly capture?: Capture
   readonly consumers: Readonly<Record<string, Consumer<T>>>
 }
 
@@ -62,6 +74,7 @@ export interface Pipeline<T extends AnyTable = AnyTable> {
 export interface AnyPipeline {
   readonly tables: readonly SourceTable[]
   readonly topics: Topics
+  readonly capture?: Capture
   readonly consumers: Readonly<Record<string, AnyConsumer>>
 }
 
@@ -89,6 +102,11 @@ export function definePipeline<const T extends AnyTable>(definition: Pipeline<T>
 /** The topic of a source table. */
 export function topicOf(table: { readonly schema: string; readonly name: string }): string {
   return `afluente.${qualifiedName(table)}`
+}
+
+/** How many shards the outbox has, numbered from 0. */
+export function shardsOf({ capture }: Pick<AnyPipeline, 'capture'>): number {
+  return capture?.shards ?? 1
 }
 
 /** Where the events of a topic go that a consumer can not apply. */

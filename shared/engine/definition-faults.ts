@@ -1,6 +1,6 @@
 /** Checks a definition before anything connects. Types catch wrong names; this catches what types can't see. */
 import { isColumnType, plainTypes, qualifiedName, type SourceTable } from '../tables/table.ts'
-import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, topicOf } from './define.ts'
+import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, shardsOf, topicOf } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { AfluenteError } from './errors.ts'
 
@@ -21,6 +21,7 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
     ),
     ...pipeline.tables.flatMap(tableFaults),
     ...topicFaults(pipeline),
+    ...captureFaults(pipeline),
     ...[...topics]
       .filter((topic) => topics.has(deadLetterTopicOf(topic)))
       .map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
@@ -69,6 +70,11 @@ function topicFaults({ topics }: AnyPipeline): string[] {
     ...(isWhole(topics.maxMessageBytes, 65_536, 104_857_600) ? [] : [`topics.maxMessageBytes: ${topics.maxMessageBytes} is not between 64 KiB and 100 MiB.`]),
     ...durationFaults('topics.retention', topics.retention),
   ]
+}
+
+function captureFaults(pipeline: AnyPipeline): string[] {
+  const shards = shardsOf(pipeline)
+  return isWhole(shards, 1, 64) ? [] : [`capture.shards: ${shards} is not a whole number from 1 to 64.`]
 }
 
 function consumerFaults(name: string, consumer: AnyConsumer, topics: ReadonlySet<string>, tables: readonly SourceTable[]): string[] {

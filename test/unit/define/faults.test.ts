@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { AnyConsumer, AnyPipeline } from '../../../shared/engine/define.ts'
+import { type AnyConsumer, type AnyPipeline, shardsOf } from '../../../shared/engine/define.ts'
 import { assertSound, faultsOf } from '../../../shared/engine/definition-faults.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import { plainTypes, type SourceTable } from '../../../shared/tables/table.ts'
@@ -28,6 +28,12 @@ test("the project's own definition is sound, and so is the one these tests spoil
   expect(faultsOf(pipeline)).toEqual([])
   expect(faultsOf(sound)).toEqual([])
   expect(() => assertSound(pipeline)).not.toThrow()
+})
+
+test('a definition that says nothing of shards has one, and 64 are sound', () => {
+  expect(shardsOf(sound)).toBe(1)
+  expect(shardsOf({ capture: { shards: 8 } })).toBe(8)
+  expect(faultsOf({ ...sound, capture: { shards: 64 } })).toEqual([])
 })
 
 test('every type, with precision and as an array, is sound', () => {
@@ -76,6 +82,10 @@ describe('each fault is named where it stands', () => {
     ['messages too small', withTopics({ maxMessageBytes: 1_024 }), 'topics.maxMessageBytes: 1024 is not between 64 KiB and 100 MiB.'],
     ['a retention that is no duration', withTopics({ retention: 'ever' as '1d' }), "topics.retention: 'ever' is not a duration."],
     ['a retention that keeps nothing', withTopics({ retention: '0s' }), 'topics.retention: 0s keeps nothing.'],
+    ['no shards', { ...sound, capture: { shards: 0 } }, 'capture.shards: 0 is not a whole number from 1 to 64.'],
+    ['more shards than there may be', { ...sound, capture: { shards: 65 } }, 'capture.shards: 65'],
+    ['half a shard', { ...sound, capture: { shards: 2.5 } }, 'capture.shards: 2.5'],
+    ['shards that are no number', { ...sound, capture: { shards: untyped('4') } }, 'capture.shards: 4 is not'],
     ['no consumers', { ...sound, consumers: {} }, 'consumers: there are none;'],
     ['a consumer of a wrong name', { ...sound, consumers: { 'My Consumer': toPostgres } }, "consumers.My Consumer: a consumer's name is lower-case"],
     ['a consumer that reads nothing', withPostgres({ reads: [] }), 'consumers.postgres: it reads no topic.'],
@@ -133,12 +143,17 @@ describe('each fault is named where it stands', () => {
 })
 
 test('all faults are told at once, in one error that halts', () => {
-  const bad = { ...withTopics({ partitions: 0, retention: '0s' }), tables: [{ ...orders, key: [] }], consumers: { postgres: { ...toPostgres, instances: 99 } } }
+  const bad = {
+    ...withTopics({ partitions: 0, retention: '0s' }),
+    tables: [{ ...orders, key: [] }],
+    capture: { shards: 99 },
+    consumers: { postgres: { ...toPostgres, instances: 99 } },
+  }
   expect(() => assertSound(bad)).toThrow(
     expect.objectContaining({
       name: 'AfluenteError',
       kind: 'misconfigured',
-      message: expect.stringMatching(/4 fault\(s\)[^]*no key[^]*partitions[^]*retention[^]*instances/) as string,
+      message: expect.stringMatching(/5 fault\(s\)[^]*no key[^]*partitions[^]*retention[^]*shards[^]*instances/) as string,
     }),
   )
 })
