@@ -29,6 +29,7 @@ import type { Fields } from '../shared/ports/log.ts'
 import type { Outbox } from '../shared/ports/outbox.ts'
 import type { Sink } from '../shared/ports/sink.ts'
 import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
+import { sourceProbe } from './api/ready.ts'
 import type { CronDeps } from './cron/handler.ts'
 import type { RunOptions } from './deliver/handler.ts'
 import type { Env } from './environment.ts'
@@ -103,7 +104,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
   const probes: readonly Probe[] = [
     { name: 'analytics', look: (options) => db.query({ text: 'select 1', values: [] }, options) },
     { name: 'kafka', look: (options) => watermarks.read(topicsRead(), options) },
-    { name: 'supabase', look: (options) => outbox.backlog(options) },
+    sourceProbe(outbox),
     { name: 'capture', look: createCaptureProbe({ supabaseUrl: settings.supabase.url }) },
     ...(elasticsearch === undefined
       ? []

@@ -16,7 +16,7 @@ export interface Fleet {
   resume(consumer: string): Promise<readonly InstanceStatus[]>
 }
 
-/** One of the parts that everything rests on. `look` throws when it is down. */
+/** One of the parts that everything rests on. `look` throws when it is down; a text it resolves with is a remark for people. */
 export interface Probe {
   readonly name: string
   readonly look: (options: Cancellable) => Promise<unknown>

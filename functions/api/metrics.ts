@@ -50,6 +50,17 @@ export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, 
           gauge('afluente_outbox_oldest_seconds', 'Age of the oldest change that is not in Kafka yet.', [
             { labels: {}, value: (outbox.value.oldestMs ?? 0) / 1_000 },
           ]),
+          gauge('afluente_outbox_refused', 'Whether claim refuses, so that capture stands still (1).', [
+            { labels: {}, value: outbox.value.refused === null ? 0 : 1 },
+          ]),
+          gauge(
+            'afluente_outbox_keeps',
+            'What is kept of new changes: images, above the budget keys, far above it nothing. 1 for what it is now.',
+            (['images', 'keys', 'nothing'] as const).map((what) => ({ labels: { what }, value: outbox.value.keeps === what ? 1 : 0 })),
+          ),
+          gauge('afluente_tables_to_reconcile', 'Captured tables that are marked for reconciliation.', [
+            { labels: {}, value: outbox.value.tables.filter(({ reconcileSince }) => reconcileSince !== null).length },
+          ]),
           {
             name: 'afluente_capture_failures_total',
             type: 'counter',

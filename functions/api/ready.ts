@@ -1,9 +1,12 @@
 /** Is every part there? Each is asked at once, and none is waited for longer than two seconds. */
+import { AfluenteError } from '../../shared/engine/errors.ts'
+import type { Keeps, Outbox } from '../../shared/ports/outbox.ts'
 import { ask } from './asking.ts'
-import type { ApiDeps } from './deps.ts'
+import type { ApiDeps, Probe } from './deps.ts'
 
 export interface Readiness {
   readonly ok: boolean
+  /** `reason` says why a part is down; of one that is well it is a remark. */
   readonly parts: readonly { readonly name: string; readonly ok: boolean; readonly latencyMs: number; readonly reason: string | null }[]
 }
 
@@ -11,7 +14,7 @@ export interface Readiness {
 export async function readiness({ probes, fleet, pipeline, clock }: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeline' | 'clock'>): Promise<Readiness> {
   const looks = probes.map(async ({ name, look }) => {
     const answer = await ask(look, clock)
-    return { name, ok: answer.ok, latencyMs: answer.latencyMs, reason: answer.ok ? null : answer.reason }
+    return { name, ok: answer.ok, latencyMs: answer.latencyMs, reason: answer.ok ? remark(answer.value) : answer.reason }
   })
   const consumers = Object.keys(pipeline.consumers).map(async (consumer) => {
     const name = `consumer ${consumer}`
@@ -27,4 +30,27 @@ export async function readiness({ probes, fleet, pipeline, clock }: Pick<ApiDeps
   })
   const parts = await Promise.all([...looks, ...consumers])
   return { ok: parts.every(({ ok }) => ok), parts }
+}
+
+const REMARKS = {
+  images: null,
+  keys: 'The outbox is above its budget and keeps the keys of new changes alone: the present rows will arrive, what they were in between will not.',
+  nothing: 'The outbox is far above its budget and keeps nothing of new changes: their tables are marked for reconciliation.',
+} as const satisfies Readonly<Record<Keeps, string | null>>
+
+/** The source database: it answers, and its outbox may be read. */
+export function sourceProbe(outbox: Pick<Outbox, 'backlog'>): Probe {
+  return {
+    name: 'supabase',
+    look: async (options) => {
+      const { keeps, refused } = await outbox.backlog(options)
+      if (refused !== null) throw new AfluenteError('misconfigured', 'refused', `Capture stands still: ${refused}`)
+      if (keeps === 'nothing') throw new AfluenteError('unavailable', 'outbox-full', REMARKS.nothing)
+      return REMARKS[keeps]
+    },
+  }
+}
+
+function remark(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
 }

@@ -27,9 +27,15 @@ export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<vo
 }
 
 async function sweepOutbox({ outbox, ring, log }: CronDeps, signal: AbortSignal): Promise<void> {
-  const { oldestMs, rows, tables } = await outbox.backlog({ signal })
+  const { keeps, oldestMs, refused, rows, tables } = await outbox.backlog({ signal })
   for (const { table, problem } of tables) {
     if (problem !== null) log.warn('source.table-problem', { table, problem })
+  }
+  if (keeps !== 'images') log.warn('source.outbox-above-budget', { keeps, rows, oldest_ms: oldestMs })
+  if (refused !== null) {
+    // Ringing would only make capture say the same.
+    log.error('source.refused', { reason: refused })
+    return
   }
   if (oldestMs === null || oldestMs <= OVERDUE_MS) return
   await ring({ signal })

@@ -15,16 +15,17 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
     `afluente ${status.version} · ${status.environment} · ${worker} · ${status.at}`,
     '',
     'parts',
-    ...ready.parts.map(({ name, ok, latencyMs, reason }) => `  ${mark(ok)} ${name.padEnd(24)} ${ok ? `${latencyMs} ms` : (reason ?? 'does not answer')}`),
+    ...ready.parts.map(
+      ({ name, ok, latencyMs, reason }) =>
+        `  ${mark(ok)} ${name.padEnd(24)} ${ok ? `${latencyMs} ms${reason === null ? '' : ` (${reason})`}` : (reason ?? 'does not answer')}`,
+    ),
     'consumers',
     ...consumers.map(
       ({ name, state, reason, lag, counters }) =>
         `  ${mark(state === 'running' || state === 'idle')} ${name.padEnd(24)} ${state}, lag ${lag ?? 'unknown'}${counters === null ? '' : `, ${countsOf(counters)}`}${reason === '' ? '' : ` (${reason})`}`,
     ),
     'outbox',
-    outbox === null
-      ? '  ✗ unknown: the source does not answer'
-      : `  ${mark(outbox.failures === 0)} ${outbox.rows > 10_000 ? 'more than 10000' : outbox.rows} change(s) waiting${outbox.oldestMs === null ? '' : `, the oldest for ${(outbox.oldestMs / 1_000).toFixed(1)} s`}`,
+    ...(outbox === null ? ['  ✗ unknown: the source does not answer'] : outboxLines(outbox)),
     'dead letters',
     ...(deadLetters === null
       ? ['  ✗ unknown: the analytics database does not answer']
@@ -39,6 +40,19 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
         ]),
     '',
     ...(faults.length === 0 ? ['all is well'] : [`${faults.length} fault(s):`, ...faults.map((fault) => `  ✗ ${fault}`)]),
+  ]
+}
+
+function outboxLines({ failures, keeps, oldestMs, refused, rows, tables }: NonNullable<Status['outbox']>): readonly string[] {
+  const waiting = `${rows > 10_000 ? 'more than 10000' : rows} change(s) waiting${oldestMs === null ? '' : `, the oldest for ${(oldestMs / 1_000).toFixed(1)} s`}`
+  return [
+    `  ${mark(failures === 0 && refused === null)} ${waiting}`,
+    ...(refused === null ? [] : [`  ✗ capture stands still: ${refused}`]),
+    ...(keeps === 'images' ? [] : [`  ✗ above its budget: ${keeps === 'keys' ? 'only the keys' : 'nothing'} of new changes is kept`]),
+    ...tables.flatMap(({ table, keysOnlySince }) =>
+      keysOnlySince === null ? [] : [`  ! ${table}: history has gaps since ${keysOnlySince}, when only keys were kept; its present rows are right`],
+    ),
+    ...tables.flatMap(({ table, reconcileSince }) => (reconcileSince === null ? [] : [`  ! ${table}: to be reconciled, marked since ${reconcileSince}`])),
   ]
 }
 

@@ -20,7 +20,17 @@ const statusSchema = z.object({
       rows: z.number(),
       oldestMs: z.number().nullable(),
       failures: z.number(),
-      tables: z.array(z.object({ table: z.string(), failures: z.number(), problem: z.string().nullable() })),
+      refused: z.string().nullable(),
+      keeps: z.enum(['images', 'keys', 'nothing']),
+      tables: z.array(
+        z.object({
+          table: z.string(),
+          failures: z.number(),
+          problem: z.string().nullable(),
+          reconcileSince: z.string().nullable(),
+          keysOnlySince: z.string().nullable(),
+        }),
+      ),
     })
     .nullable(),
   deadLetters: z.array(z.object({ consumer: z.string(), state: z.string(), letters: z.number() })).nullable(),
@@ -63,7 +73,18 @@ export function faultsOf(ready: Readiness, { consumers, outbox, faults }: Status
   const old = outbox?.oldestMs ?? 0
   const waiting =
     old > OLDEST_CHANGE_MS ? [`outbox: its oldest change has waited ${Math.round(old / 1_000)} s; see that the function capture runs and reaches Kafka`] : []
-  return [...told, ...asked, ...stopped, ...tables, ...waiting]
+  // /ready tells both as well, unless it asked a moment earlier.
+  const standing =
+    outbox === null || ready.parts.some(({ name, ok }) => name === 'supabase' && !ok)
+      ? []
+      : [...(outbox.refused === null ? [] : [`outbox: capture stands still: ${outbox.refused}`]), ...budgetFaults(outbox.keeps)]
+  return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting]
+}
+
+function budgetFaults(keeps: NonNullable<Status['outbox']>['keeps']): readonly string[] {
+  if (keeps === 'images') return []
+  const left = keeps === 'keys' ? 'the keys of new changes alone' : 'nothing of new changes'
+  return [`outbox: it is above its budget and keeps ${left}; see that the function capture runs and reaches Kafka`]
 }
 
 function options(args: readonly string[]): { readonly json: boolean; readonly url: string | undefined } {

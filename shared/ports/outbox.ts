@@ -28,7 +28,25 @@ export interface Backlog {
   readonly oldestMs: number | null
   readonly leased: boolean
   readonly failures: number
-  readonly tables: readonly { readonly table: string; readonly topic: string; readonly failures: number; readonly problem: string | null }[]
+  /** Why claim refuses, with what to do; null when it serves. */
+  readonly refused: string | null
+  /** What is kept of new changes: above the outbox's budget their keys alone, far above it nothing. */
+  readonly keeps: Keeps
+  readonly tables: readonly TableBacklog[]
+}
+
+export type Keeps = 'images' | 'keys' | 'nothing'
+
+export interface TableBacklog {
+  readonly table: string
+  readonly topic: string
+  readonly failures: number
+  /** What keeps the table from being captured, with what to do. */
+  readonly problem: string | null
+  /** Since when it has to be reconciled (ISO 8601). */
+  readonly reconcileSince: string | null
+  /** Since when its history may have gaps, for only keys were kept: the present rows arrive, what they were in between doesn't. */
+  readonly keysOnlySince: string | null
 }
 
 /**

@@ -90,6 +90,8 @@ export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): 
         oldestMs: times.length === 0 ? null : clock.now() - Math.min(...times),
         leased: [...shards.values()].some((shard) => shard.leasedUntil > clock.now()),
         failures: 0,
+        refused: null,
+        keeps: 'images',
         tables: [],
       }
     },

@@ -1,7 +1,7 @@
 /** The outbox through PostgREST, as supabase-js calls it. One JSON value a call, parsed once, its shape checked here. */
 import type { Change, Op } from '../../events/change.ts'
 import { AfluenteError } from '../../engine/errors.ts'
-import type { Backlog, Claim, Outbox, Settled } from '../../ports/outbox.ts'
+import type { Backlog, Claim, Keeps, Outbox, Settled, TableBacklog } from '../../ports/outbox.ts'
 import { faultOf, type RpcFailure } from './faults.ts'
 
 /** What this adapter needs of a supabase-js client. */
@@ -108,25 +108,40 @@ function settledOf(name: string, { epoch, status }: Readonly<Record<string, unkn
   throw unreadable(name, 'it has no status that is known')
 }
 
-function backlogOf({ failures, leased, oldestMs, rows, tables }: Readonly<Record<string, unknown>>): Backlog {
+const KEEPS: readonly unknown[] = ['images', 'keys', 'nothing'] satisfies readonly Keeps[]
+
+function backlogOf({ failures, keeps = 'images', leased, oldestMs, refused = null, rows, tables }: Readonly<Record<string, unknown>>): Backlog {
   if (
     typeof rows !== 'number' ||
     !(oldestMs === null || typeof oldestMs === 'number') ||
     typeof leased !== 'boolean' ||
     typeof failures !== 'number' ||
+    !isTextOrNull(refused) ||
+    !isKeeps(keeps) ||
     !Array.isArray(tables)
   ) {
-    throw unreadable('backlog', 'rows, oldestMs, leased, failures or tables is missing')
+    throw unreadable('backlog', 'rows, oldestMs, leased, failures, refused, keeps or tables is missing')
   }
-  return { rows, oldestMs, leased, failures, tables: tables.map(tableOf) }
+  return { rows, oldestMs, leased, failures, refused, keeps, tables: tables.map(tableOf) }
 }
 
-function tableOf(entry: unknown): Backlog['tables'][number] {
-  const { failures, problem, table, topic } = isRecord(entry) ? entry : {}
-  if (typeof table !== 'string' || typeof topic !== 'string' || typeof failures !== 'number' || !isTextOrNull(problem)) {
-    throw unreadable('backlog', 'a table is not { table, topic, failures, problem }')
+function tableOf(entry: unknown): TableBacklog {
+  const { failures, keysOnlySince = null, problem, reconcileSince = null, table, topic } = isRecord(entry) ? entry : {}
+  if (
+    typeof table !== 'string' ||
+    typeof topic !== 'string' ||
+    typeof failures !== 'number' ||
+    !isTextOrNull(problem) ||
+    !isTextOrNull(reconcileSince) ||
+    !isTextOrNull(keysOnlySince)
+  ) {
+    throw unreadable('backlog', 'a table is not { table, topic, failures, problem, reconcileSince, keysOnlySince }')
   }
-  return { table, topic, failures, problem }
+  return { table, topic, failures, problem, reconcileSince, keysOnlySince }
+}
+
+function isKeeps(value: unknown): value is Keeps {
+  return KEEPS.includes(value)
 }
 
 function isOp(value: unknown): value is Op {

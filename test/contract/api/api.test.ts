@@ -66,6 +66,26 @@ describe('/ready', () => {
     })
   })
 
+  test('is 503 when capture stands still, with the reason and the way out', async () => {
+    const reason = 'this database was restored to a point in time. Run: npx afluente rebase'
+    const response = await createWorld({ backlog: { refused: reason } }).call('GET', '/ready')
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({
+      parts: expect.arrayContaining([expect.objectContaining({ name: 'supabase', ok: false, reason: `Capture stands still: ${reason}` })]),
+    })
+  })
+
+  test.each([
+    ['keys', 200],
+    ['nothing', 503],
+  ] as const)('of an outbox that keeps %s of new changes answers %i, and says what that means', async (keeps, status) => {
+    const response = await createWorld({ backlog: { keeps } }).call('GET', '/ready')
+    expect(response.status).toBe(status)
+    expect(await response.json()).toMatchObject({
+      parts: expect.arrayContaining([expect.objectContaining({ name: 'supabase', ok: status === 200, reason: expect.stringContaining('above its budget') })]),
+    })
+  })
+
   test.each([
     ['halted', 503],
     ['waiting', 503],

@@ -17,6 +17,10 @@ test('the counters there are, with their labels', async () => {
     'afluente_dead_letters{consumer="postgres",state="open"} 2',
     'afluente_outbox_rows 7',
     'afluente_outbox_oldest_seconds 1.5',
+    'afluente_outbox_refused 0',
+    'afluente_outbox_keeps{what="images"} 1',
+    'afluente_outbox_keeps{what="keys"} 0',
+    'afluente_tables_to_reconcile 0',
     'afluente_capture_failures_total 2',
   ]) {
     expect(lines).toContain(line)
@@ -39,4 +43,16 @@ test('a part that does not answer leaves its families out and is named, instead 
   expect(text).not.toContain('afluente_consumer_lag')
   expect(text).toContain('afluente_unanswered{part="supabase"} 1')
   expect(text).toContain('afluente_events_total{consumer="postgres"')
+})
+
+test('an outbox that is refused, above its budget or full of holes is told', async () => {
+  const table = { table: 'public.leads', topic: 't', failures: 0, problem: null, reconcileSince: '2026-11-22T18:00:00.123456Z', keysOnlySince: null }
+  const lines = (await metrics({ backlog: { refused: 'a copy', keeps: 'keys', tables: [table] } })).split('\n')
+  for (const line of [
+    'afluente_outbox_refused 1',
+    'afluente_outbox_keeps{what="keys"} 1',
+    'afluente_outbox_keeps{what="images"} 0',
+    'afluente_tables_to_reconcile 1',
+  ])
+    expect(lines).toContain(line)
 })

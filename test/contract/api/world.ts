@@ -1,11 +1,13 @@
 /** The API on fakes: a definition of two consumers, parts that answer or don't, and what was done written down. */
 import type { ApiDeps } from '../../../functions/api/deps.ts'
 import { createApi } from '../../../functions/api/handler.ts'
+import { sourceProbe } from '../../../functions/api/ready.ts'
 import type { InstanceStatus } from '../../../functions/deliver/handler.ts'
 import { systemClock } from '../../../shared/adapters/clock.ts'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import type { Progress } from '../../../shared/ports/control.ts'
+import type { Backlog } from '../../../shared/ports/outbox.ts'
 
 export const TOKEN = 'a-token-of-more-than-16'
 
@@ -16,6 +18,7 @@ export interface WorldOptions {
   /** Parts that never answer. */
   readonly silent?: readonly Down[]
   readonly states?: Readonly<Record<string, InstanceStatus['state']>>
+  readonly backlog?: Partial<Backlog>
 }
 
 const progressOf = (consumer: string, partition: number, nextOffset: string, counts: readonly [number, number, number, number]): Progress => ({
@@ -32,7 +35,7 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
   updatedAt: '2026-11-22T18:00:00.000000Z',
 })
 
-export function createWorld({ down = [], silent = [], states = {} }: WorldOptions = {}) {
+export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {} }: WorldOptions = {}) {
   const done: string[] = []
   const lines: unknown[] = []
   const line = (event: string, fields?: unknown) => void lines.push({ event, fields })
@@ -54,7 +57,7 @@ export function createWorld({ down = [], silent = [], states = {} }: WorldOption
     done.push(`${action} ${consumer}`)
     return statusOf(consumer)
   }
-  const backlog = { rows: 7, oldestMs: 1_500, leased: true, failures: 2, tables: [] }
+  const backlog: Backlog = { rows: 7, oldestMs: 1_500, leased: true, failures: 2, refused: null, keeps: 'images', tables: [], ...differs }
   const deps: ApiDeps = {
     token: TOKEN,
     version: '1.2.3',
@@ -63,7 +66,7 @@ export function createWorld({ down = [], silent = [], states = {} }: WorldOption
     probes: [
       { name: 'analytics', look: () => asked('analytics', null) },
       { name: 'kafka', look: () => asked('kafka', null) },
-      { name: 'supabase', look: () => asked('supabase', null) },
+      sourceProbe({ backlog: () => asked('supabase', backlog) }),
       { name: 'elasticsearch', look: () => asked('elasticsearch', null) },
     ],
     fleet: { status: async (consumer) => statusOf(consumer), wake: command('wake'), stop: command('stop'), resume: command('resume') },

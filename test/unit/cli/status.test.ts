@@ -5,12 +5,14 @@ import { runVerb } from '../../../infra/cli/run.ts'
 import { faultsOf, status, type Status } from '../../../infra/cli/status.ts'
 import { describe as tell } from '../../../infra/local/fault.ts'
 
+const leads = { table: 'public.leads', failures: 0, problem: null, reconcileSince: null, keysOnlySince: null }
+const outbox = { rows: 0, oldestMs: null, failures: 0, refused: null, keeps: 'images' as const, tables: [leads] }
 const well: Status = {
   at: '2026-11-22T18:00:00.000Z',
   version: '0.1.0',
   environment: 'test',
   consumers: [{ name: 'postgres', state: 'running', reason: '', lag: 0, counters: { consumed: 3, accepted: 1, duplicate: 1, late: 0, dead: 1 } }],
-  outbox: { rows: 0, oldestMs: null, failures: 0, tables: [{ table: 'public.leads', failures: 0, problem: null }] },
+  outbox,
   deadLetters: [{ consumer: 'postgres', state: 'open', letters: 1 }],
   latency: { events: 3, p50Ms: 12, p99Ms: 40 },
   faults: [],
@@ -89,6 +91,29 @@ describe('npx afluente status', () => {
     expect(await run(['status'])).toMatchObject({ exit: 1, err: expect.stringContaining('npm start') as unknown })
   })
 
+  test('tells once that capture stands still, and how it goes on', async () => {
+    const reason = 'this database is a copy of another one. Run: npx afluente rebase'
+    const refused = { ok: false, parts: [{ name: 'supabase', ok: false, latencyMs: 3, reason: `Capture stands still: ${reason}` }] }
+    const copy = { ...well, outbox: { ...outbox, refused: reason } }
+    const { exit, out } = await run(['status', '--url', 'URL'], { '/ready': [503, refused], '/api/status': [200, copy] })
+    expect(exit).toBe(1)
+    expect(out).toContain(`  ✗ capture stands still: ${reason}`)
+    expect(out).toContain('1 fault(s):')
+  })
+
+  test('shows which tables wait for reconciliation, and whose history has gaps, without calling it a fault', async () => {
+    const marked = { ...leads, reconcileSince: '2026-11-22T18:00:00.123456Z', keysOnlySince: '2026-11-22T17:00:00.123456Z' }
+    const { exit, out } = await run(['status', '--url', 'URL'], { ...allWell, '/api/status': [200, { ...well, outbox: { ...outbox, tables: [marked] } }] })
+    expect(exit).toBe(0)
+    expect(out).toContain('public.leads: history has gaps since 2026-11-22T17:00:00.123456Z')
+    expect(out).toContain('public.leads: to be reconciled, marked since 2026-11-22T18:00:00.123456Z')
+  })
+
+  test('shows a remark on a part that is well', async () => {
+    const remarked = { ok: true, parts: [{ name: 'supabase', ok: true, latencyMs: 3, reason: 'The outbox is above its budget.' }] }
+    expect((await run(['status', '--url', 'URL'], { ...allWell, '/ready': [200, remarked] })).out).toContain('3 ms (The outbox is above its budget.)')
+  })
+
   test('takes no other option', async () => {
     for (const args of [['--force'], ['--url', 'not a url'], ['leads']]) expect(await run(['status', ...args], allWell)).toMatchObject({ exit: 2 })
   })
@@ -97,17 +122,12 @@ describe('npx afluente status', () => {
 describe('a fault', () => {
   test.each<[string, Partial<Status>, string]>([
     ['a consumer that was stopped', { consumers: [{ name: 'postgres', state: 'stopped', reason: '', lag: 0, counters: null }] }, 'resume'],
-    [
-      'a table that lost its trigger',
-      { outbox: { rows: 0, oldestMs: null, failures: 0, tables: [{ table: 'public.leads', failures: 0, problem: 'has no trigger' }] } },
-      'has no trigger',
-    ],
-    [
-      'changes that were not captured',
-      { outbox: { rows: 0, oldestMs: null, failures: 2, tables: [{ table: 'public.leads', failures: 2, problem: null }] } },
-      '2 change(s)',
-    ],
-    ['an outbox that nobody empties', { outbox: { rows: 1, oldestMs: 300_000, failures: 0, tables: [] } }, '300 s'],
+    ['a table that lost its trigger', { outbox: { ...outbox, tables: [{ ...leads, problem: 'has no trigger' }] } }, 'has no trigger'],
+    ['changes that were not captured', { outbox: { ...outbox, failures: 2, tables: [{ ...leads, failures: 2 }] } }, '2 change(s)'],
+    ['an outbox that nobody empties', { outbox: { ...outbox, rows: 1, oldestMs: 300_000, tables: [] } }, '300 s'],
+    ['an outbox that is not the one it was', { outbox: { ...outbox, refused: 'This is a copy. Run: npx afluente rebase' } }, 'npx afluente rebase'],
+    ['an outbox that keeps keys alone', { outbox: { ...outbox, keeps: 'keys' as const } }, 'the keys of new changes alone'],
+    ['an outbox that keeps nothing', { outbox: { ...outbox, keeps: 'nothing' as const } }, 'nothing of new changes'],
     ['a part that could not be asked', { faults: [{ part: 'dead_letters', reason: 'No answer.' }] }, 'dead_letters'],
   ])('%s', (_name, change, words) => {
     expect(faultsOf(ready, { ...well, ...change })).toEqual([expect.stringContaining(words)])

@@ -3,7 +3,7 @@ import { type CronDeps, sweep } from '../../../functions/cron/handler.ts'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
 import type { Backlog } from '../../../shared/ports/outbox.ts'
 
-const empty: Backlog = { rows: 0, oldestMs: null, leased: false, failures: 0, tables: [] }
+const empty: Backlog = { rows: 0, oldestMs: null, leased: false, failures: 0, refused: null, keeps: 'images', tables: [] }
 
 function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (consumer: string) => Promise<unknown> } = {}) {
   const woken: string[] = []
@@ -67,8 +67,35 @@ test('a source that does not answer holds up no consumer', async () => {
 
 test('a captured table that has a problem is told each time', async () => {
   const { run, lines } = stage({
-    backlog: { ...empty, tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 0, problem: 'It was dropped.' }] },
+    backlog: {
+      ...empty,
+      tables: [
+        {
+          table: 'public.leads',
+          topic: 'afluente.public.leads',
+          failures: 0,
+          problem: 'It was dropped.',
+          reconcileSince: null,
+          keysOnlySince: null,
+        },
+      ],
+    },
   })
   await run()
   expect(lines).toContainEqual({ event: 'source.table-problem', fields: { table: 'public.leads', problem: 'It was dropped.' } })
+})
+
+test('a source that is not what it was is told as an error once a sweep, with the way out; capture, which could do nothing, is not rung', async () => {
+  const reason = 'this database was restored to a point in time. Run: npx afluente rebase'
+  const { lines, rings, run } = stage({ backlog: { ...empty, rows: 1, oldestMs: 60_000, refused: reason } })
+  await run()
+  expect(lines).toEqual([{ event: 'source.refused', fields: { reason } }])
+  expect(rings()).toBe(0)
+})
+
+test('an outbox above its budget is told, and capture is rung all the same', async () => {
+  const { lines, rings, run } = stage({ backlog: { ...empty, rows: 10_001, oldestMs: 60_000, keeps: 'keys' } })
+  await run()
+  expect(lines).toContainEqual({ event: 'source.outbox-above-budget', fields: { keeps: 'keys', rows: 10_001, oldest_ms: 60_000 } })
+  expect(rings()).toBe(1)
 })
