@@ -1,5 +1,7 @@
 -- Changes not yet in Kafka. Rows come and go; none is ever updated. The images are stored uncompressed: they live for
--- milliseconds, and pg_column_size then tells their length without reading them.
+-- milliseconds, and pg_column_size then tells their length without reading them. An insert or update without any image is
+-- of a time when the outbox was above its budget: claim then reads the row as it stands. op is insert, update, delete, or
+-- truncate: a table's floor, under the key [].
 create table afluente.outbox (
   version bigint not null,
   source_table text not null,
@@ -22,7 +24,9 @@ alter table afluente.outbox alter column after set storage external;
 -- lock which makes users' inserts wait.
 alter table afluente.outbox set (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_scale_factor = 0,
-  autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false
+  autovacuum_vacuum_insert_threshold = 50000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false,
+  toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 5000, toast.autovacuum_vacuum_insert_scale_factor = 0,
+  toast.autovacuum_vacuum_insert_threshold = 50000, toast.autovacuum_vacuum_cost_delay = 0, toast.vacuum_truncate = false
 );
 
 -- Who may work on a slice of the outbox, and under which epoch. Users' transactions read it and never lock it.
@@ -30,7 +34,12 @@ create table afluente.shards (
   shard int constraint shards_pkey primary key,
   owner text,
   epoch bigint not null default 0,
-  leased_until timestamptz not null default '-infinity'
+  leased_until timestamptz not null default '-infinity',
+  -- No change with a version up to this one lies in the shard or can still appear in it: claim never looks below.
+  settled bigint not null default 0,
+  -- Whoever may still commit a version up to this one has a transaction id below that one.
+  horizon_version bigint not null default 0,
+  horizon_xid xid8
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 insert into afluente.shards (shard) values (0);
@@ -43,27 +52,47 @@ create table afluente.captured_tables (
   topic text not null,
   key_columns text[] not null,
   exclude text[] not null,
-  -- The same by number, under which an excluded column stays so when it is renamed.
+  -- The same by number, under which an excluded column stays so when it is renamed. They hold for the table of that number:
+  -- one that came out of a dump has another, and numbers its columns anew.
   exclude_numbers smallint[] not null,
+  numbers_of oid not null,
   with_before boolean not null,
   function_name text not null,
+  -- The partitions that have the triggers; empty for a table without.
+  members oid[] not null default '{}',
   captured_at timestamptz not null default now(),
   reconcile_since timestamptz,
+  -- Since when there are changes of which the key alone was kept: the present rows arrive, what they were in between doesn't.
+  keys_only_since timestamptz,
   failures bigint not null default 0,
   last_failure text,
   constraint captured_tables_name_key unique (schema_name, table_name)
 );
 
 -- What went wrong in a trigger, one row a statement: inserting waits for nobody, where a counter would make one user's
--- transaction wait for another's. Folded into captured_tables by afluente.fold_failures.
+-- transaction wait for another's. Without words where only the keys of a table's changes were kept. Folded into
+-- captured_tables by afluente.fold_failures.
 create table afluente.failures (
   source_table text not null,
   failed_at timestamptz not null,
-  failure text not null
+  failure text
+);
+
+-- One row: which database this is, and its settings. By the first five a copy or a restored backup is told from the
+-- database that was captured.
+create table afluente.installation (
+  only_row boolean constraint installation_pkey primary key default true check (only_row),
+  system_identifier bigint not null,
+  timeline text not null,
+  database_oid oid not null,
+  outbox_oid oid not null,
+  server_started_at timestamptz not null,
+  outbox_budget bigint not null default 536870912 constraint installation_outbox_budget_check check (outbox_budget > 0)
 );
 
 alter table afluente.outbox enable row level security;
 alter table afluente.shards enable row level security;
 alter table afluente.captured_tables enable row level security;
 alter table afluente.failures enable row level security;
+alter table afluente.installation enable row level security;
 revoke all on all tables in schema afluente from public, anon, authenticated;

@@ -31,24 +31,28 @@ exception when others then
 end
 $$;
 
--- Rings when changes have waited for two seconds and nobody is at work. Answers whether it rang.
+-- Rings when changes have waited for two seconds and nobody is at work, and looks after partitions. Answers whether it rang.
 create function afluente.sweep() returns boolean
 language plpgsql
 security definer
 set search_path = ''
 set enable_seqscan = off
 as $$
+declare
+  waiting boolean;
 begin
+  perform afluente.adopt_partitions();
   perform from afluente.shards s
   where
     s.leased_until <= clock_timestamp()
     and (
-      select o.occurred_at from afluente.outbox o where o.shard = s.shard order by o.version limit 1
+      select o.occurred_at from afluente.outbox o where o.shard = s.shard and o.version > s.settled order by o.version limit 1
     ) < clock_timestamp() - interval '2 seconds';
-  if found then
+  waiting := found;
+  if waiting then
     perform afluente.ring();
   end if;
-  return found;
+  return waiting;
 end
 $$;
 

@@ -54,6 +54,43 @@ exception when others then
 end
 $$;
 
+-- Notes a state that lasts, once until it is folded: with a code that nothing of a table's changes could be kept, without one
+-- that their keys alone were.
+create function afluente.note_once(source_table text, code text default null, message text default null) returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  if not exists (
+    select from afluente.failures f
+    where f.source_table = note_once.source_table and left(f.failure, 5) is not distinct from note_once.code
+  ) then
+    insert into afluente.failures (source_table, failed_at, failure)
+    values (note_once.source_table, clock_timestamp(), code || ': ' || message);
+  end if;
+end
+$$;
+
+-- A text with each {placeholder} replaced by its part, in one pass: what stands in a part is left alone.
+create function afluente.fill(template text, parts json) returns text
+language sql
+immutable
+set search_path = ''
+as $$
+  select string_agg(t.piece || coalesce(parts ->> p.name[1], ''), '' order by t.position)
+  from regexp_split_to_table(template, '\{[a-z ]+\}') with ordinality t (piece, position)
+  left join regexp_matches(template, '\{([a-z ]+)\}', 'g') with ordinality p (name, position) using (position)
+$$;
+
+-- The function that reads rows of a table by their keys, beside the one of its triggers.
+create function afluente.reader_of(function_name text) returns text
+language sql
+immutable
+as $$
+  select regexp_replace(function_name, '^capture', 'read')
+$$;
+
 -- The shard of a key. No settings of its own: inlined.
 create function afluente.shard_of(key text, shard_count bigint) returns int
 language sql

@@ -1,11 +1,14 @@
--- The trigger function of one captured table, as text: static SQL with qualified names, so that its plans are kept and no
--- session's search path matters.
+-- The functions of one captured table, as text: the one of its triggers, and the one that reads rows by their keys. Static SQL
+-- with qualified names, so that its plans are kept and no session's search path matters.
 --
 -- Transition tables say which keys a statement touched, no more. The image is read back from the table when the version is
 -- drawn, for a user's own trigger or a cascade may have written the row again meanwhile, and that statement's trigger ran
 -- first. Gone means deleted. The lookup is a lateral fenced by OFFSET 0, with sequential scans and nested joins held down:
 -- a plan made while the table was small, or by a statement of one row, must serve the next one of a million. (TABLESAMPLE
 -- reads the few rows of shards whole, which that setting would forbid.)
+--
+-- Above the outbox's budget no image is kept. So it is when columns are excluded and the table is not the one that the function
+-- was made for: a dump numbers columns anew, and what was excluded could leave under another's number.
 create function afluente.trigger_source(
   "table" regclass, function_name text, topic text, key_columns text[], hidden_numbers smallint[], with_before boolean
 ) returns text
@@ -19,6 +22,8 @@ declare
   full_name text := format('%I.%I', schema_name, relation.relname);
   key_text text;
   key_values text;
+  key_members text;
+  key_types text;
   same_key text;
   prints_alike boolean;
   change text;
@@ -39,31 +44,34 @@ begin
         'timestamp'::regtype, 'timestamptz'::regtype
       )
       or t.oid in ('text'::regtype, 'varchar'::regtype) and coalesce(l.collisdeterministic, true)
+    ),
+    string_agg(format('%L, k.key::json -> %s', 'key' || k.position, k.position - 1), ', ' order by k.position),
+    string_agg(
+      format('key%s %s', k.position, format_type(b.atttypid, b.atttypmod))
+      || case when b.attcollation <> t.typcollation then format(' collate %I.%I', ls.nspname, l.collname) else '' end,
+      ', ' order by k.position
     )
-  into key_text, key_values, same_key, prints_alike
+  into key_text, key_values, same_key, prints_alike, key_members, key_types
   from unnest(key_columns) with ordinality k (name, position)
   join pg_attribute b on b.attrelid = relation.oid and b.attname = k.name
   join pg_type t on t.oid = b.atttypid
   left join pg_collation l on l.oid = b.attcollation
+  left join pg_namespace ls on ls.oid = l.collnamespace
   join pg_index i on i.indrelid = relation.oid and i.indisprimary
   join pg_opclass c on c.oid = i.indclass[k.position - 1]
   join pg_amop a
     on a.amopfamily = c.opcfamily and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype and a.amopstrategy = 3
   join pg_operator o on o.oid = a.amopopr
   join pg_namespace s on s.oid = o.oprnamespace;
-  if not prints_alike then
-    same_key := same_key || ' and {key text} = touched.key';
-  end if;
-
   -- One change for each key in {rows}: with the image of now where the key stands in the table; else its end, with the last
   -- image there was.
   change := $change$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, after, occurred_at, traceparent)
     select
       nextval('afluente.version'), {name}, {topic}, touched.key, afluente.shard_of(touched.key, shard_count),
-      case when present.image is null then 'delete' else {op} end,
-      case when present.image is null or {before} then touched.image end, present.image, moment, trace
+      case when present.there is null then 'delete' else {op} end,
+      case when present.there is null or {before} then touched.image end, present.image, moment, trace
     from (select {image} as image, {key values}, {key text} as key from {rows} r{where}) touched
-    left join lateral (select {image} as image from {table} r where {same key} offset 0) present on true;$change$;
+    left join lateral (select true as there, {image} as image from {table} r where {same key}{same text} offset 0) present on true;$change$;
 
   source := $function$
 create or replace function afluente.{function}() returns trigger
@@ -87,15 +95,28 @@ declare
   hidden text[];
   shard_count bigint;
   leased boolean;
+  measured bigint;
+  keeps int;
   changes bigint;
 begin
   -- Nothing is computed in the declarations: what fails there isn't caught below.
   moment := clock_timestamp();
-  trace := afluente.traceparent();{hidden}
+  trace := afluente.traceparent();
   if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
     raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
   end if;
-  select count(*), bool_and(s.leased_until > moment) into shard_count, leased from afluente.shards s tablesample system (100);
+  select count(*), bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
+  into shard_count, leased, measured from afluente.shards s tablesample system (100);
+  keeps := measured % 4;
+  if abs(extract(epoch from moment) * 1000 - measured / 4) > 5000 then
+    keeps := afluente.measure_outbox();
+  end if;{hidden}
+  if keeps = 1 then
+    perform afluente.note_once({name});
+  elsif keeps = 2 then
+    perform afluente.note_once({name}, '53100', 'the outbox is four times over its budget: changes were not kept');
+    return null;
+  end if;
 
   if tg_op = 'INSERT' then
     {inserted}
@@ -125,9 +146,30 @@ exception when others then
   perform afluente.note_failure({name}, sqlstate, sqlerrm);
   return null;
 end
-$capture$$function$;
+$capture$;
 
-  -- The user's names come last, so that nothing in them is taken for a placeholder.
+create or replace function afluente.{reader}(keys text[]) returns table (key text, image json)
+language sql
+stable
+security definer
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
+set enable_seqscan = off
+set jit = off
+as $read$
+  select touched.key, present.image
+  from (
+    select k.key, r.* from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
+  ) touched
+  left join lateral (select {read image} as image from {table} r where {same key}{same text} offset 0) present on true
+$read$$function$;
+
+  -- First what is Afluente's own text, then the user's names, all at once: nothing in a name is taken for a placeholder.
   source := replace(source, '{inserted}', replace(replace(replace(replace(change,
     '{rows}', 'afluente_new'), '{where}', ''), '{op}', '''insert'''), '{before}', 'false'));
   source := replace(source, '{updated}', replace(replace(replace(replace(change,
@@ -136,17 +178,23 @@ $capture$$function$;
     '{rows}', 'afluente_new'), '{where}', '
       where not exists (select from (select {key text} as key from afluente_old r) former where former.key = {key text})'),
     '{op}', '''insert'''), '{before}', 'false'));
+  source := replace(source, '{same text}', case when prints_alike then '' else ' and {key text} = touched.key' end);
   source := replace(source, '{hidden}', case when hidden_numbers = '{}' then '' else '
-  hidden := afluente.hidden_columns({relation}::regclass, ' || quote_literal(hidden_numbers) || ');' end);
-  source := replace(source, '{image}', case when hidden_numbers = '{}' then 'row_to_json(r.*)'
-    else 'afluente.without_columns(row_to_json(r.*), hidden)' end);
-  source := replace(source, '{same key}', same_key);
-  source := replace(source, '{key text}', key_text);
-  source := replace(source, '{key values}', key_values);
-  source := replace(source, '{table}', case relation.relkind when 'p' then '' else 'only ' end || full_name);
-  source := replace(source, '{relation}', quote_literal(full_name));
-  source := replace(source, '{function}', quote_ident(function_name));
-  source := replace(source, '{topic}', quote_literal(topic));
-  return replace(source, '{name}', quote_literal(schema_name || '.' || relation.relname));
+  hidden := {hidden columns};
+  if {relation}::regclass <> ' || relation.oid || '::oid then
+    keeps := greatest(keeps, 1);
+  end if;' end);
+  source := replace(source, '{image}', 'case when keeps = 0 then ' || case when hidden_numbers = '{}' then 'row_to_json(r.*)'
+    else 'afluente.without_columns(row_to_json(r.*), hidden)' end || ' end');
+  source := replace(source, '{read image}', case when hidden_numbers = '{}' then 'row_to_json(r.*)'
+    else 'afluente.without_columns(row_to_json(r.*), {hidden columns})' end);
+  source := replace(source, '{hidden columns}', format('afluente.hidden_columns({relation}::regclass, %L)', hidden_numbers));
+  return afluente.fill(source, json_build_object(
+    'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types,
+    'table', case relation.relkind when 'p' then '' else 'only ' end || full_name,
+    'relation', quote_literal(full_name), 'name', quote_literal(schema_name || '.' || relation.relname),
+    'topic', quote_literal(topic),
+    'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name))
+  ));
 end
 $source$;

@@ -1,54 +1,12 @@
--- A TRUNCATE fires no row's trigger: before it happens, a delete goes out for each key, up to 100 000 rows. Above that the
--- table is only marked, to be reconciled. With partitions, each leaf speaks for its own rows.
-create function afluente.capture_truncate() returns trigger
-language plpgsql
-security definer
+-- The partitions of a table, at every depth, by number; empty for a table that has none.
+create function afluente.partitions("table" regclass) returns oid[]
+language sql
+stable
 set search_path = ''
-set timezone = 'UTC'
-set datestyle = 'ISO, YMD'
-set intervalstyle = 'postgres'
-set extra_float_digits = 1
-set bytea_output = 'hex'
-set row_security = off
 as $$
-declare
-  captured afluente.captured_tables;
-  source_table text;
-  target text;
-  shard_count bigint;
-  rows bigint;
-begin
-  source_table := format('%s.%s', tg_argv[0], tg_argv[1]);
-  target := format('%I.%I', tg_table_schema, tg_table_name);
-  select count(*) into shard_count from afluente.shards;
-  select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
-  if (select c.relkind from pg_class c where c.oid = tg_relid) = 'p' then
-    return null;
-  end if;
-  execute format('select count(*) from (select from only %s limit 100001) r', target) into rows;
-  if rows > 100000 then
-    perform afluente.note_failure(source_table, '54000', 'more than 100000 rows were truncated: their deletes were not sent');
-    return null;
-  end if;
-  execute format(
-    $insert$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, occurred_at, traceparent)
-    select
-      nextval('afluente.version'), %1$L, %2$L, r.key, afluente.shard_of(r.key, $1),
-      'delete', r.image, clock_timestamp(), afluente.traceparent()
-    from (select jsonb_build_array(%3$s)::text as key, %4$s as image from only %5$s r) r$insert$,
-    source_table, captured.topic,
-    (select string_agg(format('r.%I', k.name), ', ' order by k.position) from unnest(captured.key_columns) with ordinality k (name, position)),
-    case when captured.exclude = '{}' then 'row_to_json(r.*)' else 'afluente.without_columns(row_to_json(r.*), $2)' end,
-    target
-  ) using shard_count, afluente.hidden_columns(captured.table_oid, captured.exclude_numbers);
-  if rows > 0 and exists (select from afluente.shards s where s.leased_until <= clock_timestamp()) then
-    perform afluente.ring();
-  end if;
-  return null;
-exception when others then
-  perform afluente.note_failure(source_table, sqlstate, sqlerrm);
-  return null;
-end
+  select coalesce(array_agg(p.relid::oid order by p.relid::oid), '{}')
+  from pg_partition_tree(partitions."table") p
+  where p.relid <> partitions."table"
 $$;
 
 -- Captures a table's changes from now on, or changes how. Rows already there are sent by a backfill. Refuses what it could
@@ -99,9 +57,10 @@ begin
   elsif row_security_active("table") then
     raise exception 'afluente: row-level security hides rows of % from %', full_name, current_user
       using hint = format('alter table %s no force row level security; or let a role with BYPASSRLS own the schema afluente.', full_name);
-  elsif topic_name !~ '^[A-Za-z0-9._-]{1,249}$' then
+  elsif topic_name !~ '^[A-Za-z0-9._-]{1,245}$' or topic_name in ('.', '..') then
+    -- Kafka takes 249 characters; that of its dead letters ends with .dlq.
     raise exception 'afluente: % is no name for a Kafka topic', quote_literal(topic_name)
-      using hint = 'Give one of letters, digits, ".", "_" and "-": select afluente.capture_table(''<table>'', topic => ''<topic>'').';
+      using hint = 'Give one of up to 245 letters, digits, ".", "_" and "-": select afluente.capture_table(''<table>'', topic => ''<topic>'').';
   end if;
 
   key_columns := afluente.primary_key("table");
@@ -128,11 +87,13 @@ begin
   from pg_attribute a where a.attrelid = relation.oid and a.attname = any (exclude) and not a.attisdropped;
 
   execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, with_before);
-  execute format('revoke all on function afluente.%I() from public, anon, authenticated', function_name);
+  execute format(
+    'revoke all on function afluente.%I(), afluente.%I(text[]) from public, anon, authenticated', function_name, afluente.reader_of(function_name)
+  );
 
   for member in
     select n.nspname as schema, c.relname as name
-    from (select relation.oid as oid union select p.relid from pg_partition_tree("table") p) t
+    from unnest(relation.oid || afluente.partitions("table")) t (oid)
     join pg_class c on c.oid = t.oid
     join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p')
@@ -150,20 +111,53 @@ begin
         enable always trigger afluente_delete, enable always trigger afluente_truncate
     $triggers$, member.schema, member.name, function_name, own_schema, relation.relname);
   end loop;
+  if relation.relkind = 'p' then
+    execute format($trigger$
+      create or replace trigger afluente_truncated after truncate on %1$I.%2$I
+      for each statement execute function afluente.capture_truncate(%3$L, %4$L);
+      alter table %1$I.%2$I enable always trigger afluente_truncated
+    $trigger$, own_schema, relation.relname, own_schema, relation.relname);
+  end if;
   if former_function <> function_name then
-    execute format('drop function if exists afluente.%I()', former_function);
+    execute format('drop function if exists afluente.%I(), afluente.%I(text[])', former_function, afluente.reader_of(former_function));
   end if;
 
   -- A dropped table may have left its name behind.
   delete from afluente.captured_tables c
   where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname;
   insert into afluente.captured_tables as c (
-    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, with_before, function_name
+    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members
   )
-  values ("table", own_schema, relation.relname, topic_name, key_columns, exclude, hidden_numbers, with_before, function_name)
+  values (
+    "table", own_schema, relation.relname, topic_name, key_columns, exclude, hidden_numbers, "table", with_before, function_name,
+    afluente.partitions("table")
+  )
   on conflict (table_oid) do update set
     schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
-    exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, with_before = excluded.with_before, function_name = excluded.function_name;
+    exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, numbers_of = excluded.numbers_of,
+    with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members;
+end
+$$;
+
+-- Takes the triggers off tables.
+create function afluente.drop_triggers(tables oid[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  found record;
+begin
+  for found in
+    select n.nspname as schema, c.relname as table, t.tgname as trigger
+    from pg_trigger t
+    join pg_class c on c.oid = t.tgrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where
+      c.oid = any (tables)
+      and t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate', 'afluente_truncated')
+  loop
+    execute format('drop trigger %I on %I.%I', found.trigger, found.schema, found.table);
+  end loop;
 end
 $$;
 
@@ -175,23 +169,15 @@ set search_path = ''
 as $$
 declare
   captured afluente.captured_tables;
-  member record;
 begin
   delete from afluente.captured_tables c where c.table_oid = "table" returning c.* into captured;
   if captured is null then
     raise exception 'afluente: % is not captured', "table" using hint = 'select table_oid from afluente.captured_tables lists what is.';
   end if;
-  for member in
-    select distinct n.nspname as schema, c.relname as table, t.tgname as trigger
-    from pg_trigger t
-    join pg_class c on c.oid = t.tgrelid
-    join pg_namespace n on n.oid = c.relnamespace
-    where t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate')
-      and (c.oid = "table" or c.oid in (select p.relid from pg_partition_tree("table") p))
-  loop
-    execute format('drop trigger %I on %I.%I', member.trigger, member.schema, member.table);
-  end loop;
-  execute format('drop function if exists afluente.%I()', captured.function_name);
+  perform afluente.drop_triggers("table"::oid || captured.members || afluente.partitions("table"));
+  execute format(
+    'drop function if exists afluente.%I(), afluente.%I(text[])', captured.function_name, afluente.reader_of(captured.function_name)
+  );
 end
 $$;
 

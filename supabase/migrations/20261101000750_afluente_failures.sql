@@ -1,4 +1,5 @@
--- Adds up what the triggers noted: how often, the last failure, and since when the table must be reconciled.
+-- Adds up what the triggers noted: how often, the last failure, since when the table must be reconciled, and since when keys
+-- alone were kept.
 create function afluente.fold_failures() returns void
 language sql
 security definer
@@ -10,12 +11,16 @@ as $$
     returning f.source_table, f.failed_at, f.failure
   ),
   added as (
-    select n.source_table, count(*) as failures, min(n.failed_at) as since, (array_agg(n.failure order by n.failed_at desc))[1] as last
+    select
+      n.source_table, count(n.failure) as failures, min(n.failed_at) filter (where n.failure is not null) as since,
+      (array_agg(n.failure order by n.failed_at desc) filter (where n.failure is not null))[1] as last,
+      min(n.failed_at) filter (where n.failure is null) as keys_only
     from noted n group by n.source_table
   )
   update afluente.captured_tables c
   set
-    failures = c.failures + a.failures, last_failure = a.last, reconcile_since = coalesce(c.reconcile_since, a.since)
+    failures = c.failures + a.failures, last_failure = coalesce(a.last, c.last_failure),
+    reconcile_since = coalesce(c.reconcile_since, a.since), keys_only_since = coalesce(c.keys_only_since, a.keys_only)
   from added a
   where c.schema_name || '.' || c.table_name = a.source_table
 $$;

@@ -6,11 +6,12 @@
 -- comes alone):
 --   {"status":"held","epoch":7,"rows":[[version, source_table, topic, key, op, before, after, occurred_at, traceparent, oversized], …],"more":false}
 --   {"status":"busy","retryMs":1200}      another owner holds it
---   {"status":"refused","reason":"…"}
+--   {"status":"refused","reason":"…"}     asked wrongly, or this database is a copy or was restored: afluente.rebase mends that
 -- before and after are the row's JSON as text, in a JSON string, so that nobody on its way has to parse it. oversized is null,
 -- or the bytes of images so large that no topic takes them (above 32 MiB in all): these are not read and come as null, for
--- a string of theirs would break what lies between here and Kafka, at every try. floor skips the
--- index entries of changes acknowledged before, which vacuum hasn't removed yet; a lower version may commit late, so the
+-- a string of theirs would break what lies between here and Kafka, at every try. Changes of which only the key was kept are
+-- answered as the row stands now: op read, or delete when it is gone; a read without an image could not be read. floor skips
+-- the index entries of changes acknowledged before, which vacuum hasn't removed yet; a lower version may commit late, so the
 -- caller starts from 0 now and then. An owner keeps its epoch for as long as nobody else took the lease. With wait, an empty
 -- (or busy) answer is held back, without a lock, and looked for again every 2 ms; the call that takes the lease answers at
 -- once, so that others see it. A lease is renewed when a quarter of it is gone: most calls write nothing.
@@ -33,13 +34,21 @@ as $$
 declare
   oversize constant int := 33554432;
   deadline timestamptz := clock_timestamp() + wait;
+  -- Read before this transaction has an id, or it proves nothing.
+  horizon bigint := case when pg_current_xact_id_if_assigned() is null then (select v.last_value from afluente.version v) end;
   held afluente.shards;
   taken boolean;
+  elsewhere text;
   rows json;
   more boolean;
+  imageless boolean;
 begin
   if coalesce(owner, '') = '' or lease is null or lease <= interval '0' or max_rows is null or max_rows < 1 then
     return json_build_object('status', 'refused', 'reason', 'claim needs an owner, a lease above zero and max_rows of 1 or more');
+  end if;
+  elsewhere := afluente.recognize();
+  if elsewhere is not null then
+    return json_build_object('status', 'refused', 'reason', elsewhere);
   end if;
   loop
     select s.* into held from afluente.shards s where s.shard = claim.shard;
@@ -69,6 +78,7 @@ begin
         continue;
       end if;
       taken := true;
+      held.settled := afluente.settle(claim.shard, horizon);
       perform afluente.fold_failures();
     end if;
 
@@ -83,8 +93,9 @@ begin
           case when o.bytes > oversize then o.bytes end
         )
       ) filter (where o.fits),
-      not coalesce(bool_and(o.fits), true)
-    into rows, more
+      not coalesce(bool_and(o.fits), true),
+      bool_or(o.fits and o.bytes = 0 and o.op in ('insert', 'update'))
+    into rows, more, imageless
     from (
       select
         r.*,
@@ -95,7 +106,7 @@ begin
       from (
         select o.*, coalesce(pg_column_size(o.before), 0)::bigint + coalesce(pg_column_size(o.after), 0) as bytes
         from afluente.outbox o
-        where o.shard = claim.shard and o.version > claim.floor
+        where o.shard = claim.shard and o.version > greatest(claim.floor, held.settled)
         order by o.version
         limit claim.max_rows + 1
       ) r
@@ -112,6 +123,10 @@ begin
       if not found then
         continue;
       end if;
+      perform afluente.settle(claim.shard, horizon);
+    end if;
+    if imageless then
+      select i.rows, more or i.cut into rows, more from afluente.read_images(rows, max_bytes) i;
     end if;
     return json_build_object('status', 'held', 'epoch', held.epoch, 'rows', coalesce(rows, '[]'), 'more', more);
   end loop;

@@ -22,21 +22,27 @@ begin
   elsif key_columns <> captured.key_columns then
     return format('the primary key is now (%s): %s', array_to_string(key_columns, ', '), again);
   end if;
-  select string_agg(m.relid::regclass || '.' || t.name, ', ') into missing
-  from (select present.oid::regclass as relid union select p.relid from pg_partition_tree(present.oid) p) m
+  select string_agg(m.oid::regclass || '.' || t.name, ', ') into missing
+  from unnest(present.oid || afluente.partitions(present.oid)) m (oid)
   cross join (values ('afluente_insert'), ('afluente_update'), ('afluente_delete'), ('afluente_truncate')) t (name)
-  where not exists (select from pg_trigger g where g.tgrelid = m.relid and g.tgname = t.name and g.tgenabled = 'A');
+  where not exists (select from pg_trigger g where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A');
   if missing is not null then
     return format('triggers are missing or switched off (%s): %s', missing, again);
+  elsif exists (select from unnest(captured.exclude) x (name) where x.name <> all (afluente.hidden_columns("table", captured.exclude_numbers))) then
+    return format(
+      'excluded columns were renamed and stay excluded until a dump is restored: select afluente.capture_table(%L, exclude => %L) with all its options',
+      expected, afluente.hidden_columns("table", captured.exclude_numbers)
+    );
   end if;
   return null;
 end
 $$;
 
 -- How the source side stands, for status pages and alarms:
---   {"rows":n, "oldestMs":n|null, "leased":bool, "failures":n,
---    "tables":[{"table","topic","failures","lastFailure","reconcileSince","problem"}]}
--- rows stops counting at 10 001.
+--   {"rows":n, "oldestMs":n|null, "leased":bool, "failures":n, "refused":text|null, "keeps":"images"|"keys"|"nothing",
+--    "tables":[{"table","topic","failures","lastFailure","reconcileSince","keysOnlySince","problem"}]}
+-- rows stops counting at 10 001. refused is why claim refuses. keeps is what the outbox keeps of a change for now: above its
+-- budget the keys alone, four times above it nothing.
 create function afluente.backlog() returns json
 language plpgsql
 volatile
@@ -46,21 +52,32 @@ set timezone = 'UTC'
 set enable_sort = off
 as $$
 begin
+  perform afluente.adopt_partitions();
   perform afluente.fold_failures();
   return json_build_object(
-    'rows', (select count(*) from (select from afluente.outbox limit 10001) o),
+    'rows', (
+      select count(*)
+      from (
+        select from afluente.shards s
+        cross join lateral (select from afluente.outbox o where o.shard = s.shard and o.version > s.settled limit 10001) o
+        limit 10001
+      ) o
+    ),
     'oldestMs', (
       select floor(extract(epoch from clock_timestamp() - min(o.occurred_at)) * 1000)::bigint
       from afluente.shards s
-      cross join lateral (select o.occurred_at from afluente.outbox o where o.shard = s.shard order by o.version limit 1) o
+      cross join lateral (select o.occurred_at from afluente.outbox o where o.shard = s.shard and o.version > s.settled order by o.version limit 1) o
     ),
     'leased', (select coalesce(bool_or(s.leased_until > clock_timestamp()), false) from afluente.shards s),
+    'refused', afluente.recognize(),
+    'keeps', (array['images', 'keys', 'nothing'])[1 + afluente.measure_outbox()],
     'failures', (select coalesce(sum(c.failures), 0) from afluente.captured_tables c),
     'tables', (
       select coalesce(json_agg(
         json_build_object(
           'table', c.schema_name || '.' || c.table_name, 'topic', c.topic, 'failures', c.failures, 'lastFailure', c.last_failure,
-          'reconcileSince', to_char(c.reconcile_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'problem', afluente.capture_problem(c.table_oid)
+          'reconcileSince', to_char(c.reconcile_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+          'keysOnlySince', to_char(c.keys_only_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'problem', afluente.capture_problem(c.table_oid)
         )
         order by c.schema_name, c.table_name
       ), '[]')

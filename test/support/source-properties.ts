@@ -105,3 +105,13 @@ export async function assertOnlyTheHolderAcknowledges(source: Source): Promise<v
   check(answer === JSON.stringify({ status: 'fenced', epoch: present.epoch }), `the acknowledgement under the old epoch was answered with ${answer}`)
   check((await source.outbox()).length === versions.length, 'changes were deleted under the old epoch')
 }
+
+/** A TRUNCATE above the limit kills what was, and nothing that comes after it. Wants `public.items` with more than 100 000 rows. */
+export async function assertFloorHolds(source: Source): Promise<void> {
+  await source.run(`insert into public.items values (-1, 'before')`)
+  await source.run(`begin; truncate public.items; insert into public.items values (-2, 'after'); commit`)
+  const rows = await source.outbox('public.items')
+  const floor = rows.find(({ op }) => op === 'truncate')?.version ?? 0
+  const side = (key: string) => Math.sign((rows.find((row) => row.key === key)?.version ?? 0) - floor)
+  check(rows.length === 3 && side('[-1]') === -1 && side('[-2]') === 1, `the floor ${floor} does not part ${JSON.stringify(rows)}`)
+}

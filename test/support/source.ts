@@ -122,12 +122,15 @@ export interface BacklogAnswer {
   readonly oldestMs: number | null
   readonly leased: boolean
   readonly failures: number
+  readonly refused: string | null
+  readonly keeps: 'images' | 'keys' | 'nothing'
   readonly tables: readonly {
     readonly table: string
     readonly topic: string
     readonly failures: number
     readonly lastFailure: string | null
     readonly reconcileSince: string | null
+    readonly keysOnlySince: string | null
     readonly problem: string | null
   }[]
 }

@@ -243,29 +243,6 @@ describe('whoever writes at the same time', () => {
   })
 })
 
-describe('TRUNCATE', () => {
-  it('is a delete of each key', async () => {
-    await source.run(`insert into public.items values (1, 'a'), (2, 'b')`)
-    await source.emptyOutbox()
-    await source.run('truncate public.items')
-    expect((await changes()).toSorted(byText)).toEqual([
-      ['delete', '[1]', 'a'],
-      ['delete', '[2]', 'b'],
-    ])
-  })
-
-  it('of more than 100 000 rows marks the table to be reconciled', async () => {
-    await source.run(
-      `select afluente.release_table('public.items'); insert into public.items select n from generate_series(1, 100001) n; select afluente.capture_table('public.items')`,
-    )
-    await source.run('truncate public.items; select afluente.backlog()')
-    expect(await source.outbox()).toEqual([])
-    expect(await source.run(`select failures, reconcile_since is not null as marked from afluente.captured_tables where table_name = 'items'`)).toEqual([
-      { failures: '1', marked: 't' },
-    ])
-  })
-})
-
 describe('a partitioned table', () => {
   it('is captured through its root and through each partition, under the root’s name', async () => {
     await source.run(`

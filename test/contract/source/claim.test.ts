@@ -243,13 +243,14 @@ describe('the backlog', () => {
     await insert(1, 3)
     await held(api, 'a')
     const { tables, ...rest } = await backlog(api)
-    expect(rest).toEqual({ rows: 3, oldestMs: expect.any(Number), leased: true, failures: 0 })
+    expect(rest).toEqual({ rows: 3, oldestMs: expect.any(Number), leased: true, failures: 0, refused: null, keeps: 'images' })
     expect(tables).toContainEqual({
       table: 'public.items',
       topic: 'afluente.public.items',
       failures: 0,
       lastFailure: null,
       reconcileSince: null,
+      keysOnlySince: null,
       problem: null,
     })
   })

@@ -1,0 +1,79 @@
+-- What an operator does to the whole: the number of shards, and the step after a restore, a copy or a move.
+
+-- Cuts the outbox into so many shards. Changes that wait go to the shard of their key, and every holder has to take its shard
+-- anew; users' writes wait for the moment that takes.
+create function afluente.set_shards(count int) returns void
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+as $$
+begin
+  if count is null or count not between 1 and 64 then
+    raise exception 'afluente: % shards', coalesce(count::text, 'null') using hint = 'Give a number from 1 to 64.';
+  elsif count = (select count(*) from afluente.shards) then
+    return;
+  end if;
+  lock table afluente.outbox in exclusive mode;
+  lock table afluente.shards in share row exclusive mode;
+  insert into afluente.shards (shard) select n from generate_series(0, count - 1) n on conflict do nothing;
+  update afluente.outbox o set shard = afluente.shard_of(o.key, count) where o.shard <> afluente.shard_of(o.key, count);
+  delete from afluente.shards s where s.shard >= count;
+  perform afluente.raise_epochs();
+end
+$$;
+
+-- Takes every shard from its holder, and lets it be looked at from the bottom.
+create function afluente.raise_epochs() returns void
+language sql
+security definer
+set search_path = ''
+as $$
+  update afluente.shards s
+  set epoch = s.epoch + 1, owner = null, leased_until = clock_timestamp(), settled = 0, horizon_version = 0, horizon_xid = null
+$$;
+
+-- Makes a restored, copied or moved database one that is captured: the sequence is lifted to the clock, above all that its
+-- earlier life has delivered; changes that wait get new versions in the order they had; every table is captured anew, for
+-- a dump numbers its columns anew, and is marked to be reconciled, since the sinks may have what this database no longer
+-- has. Answers {"status":"unchanged"}, or {"status":"rebased","reason":"…","from":n,"to":n,"changes":n,"tables":[…]}.
+create function afluente.rebase() returns json
+language plpgsql
+security definer
+set search_path = ''
+set lock_timeout = '5s'
+as $$
+declare
+  reason text;
+  captured record;
+  "from" bigint;
+  changes bigint;
+begin
+  reason := afluente.moved((select i from afluente.installation i));
+  if reason is null then
+    return json_build_object('status', 'unchanged');
+  end if;
+  lock table afluente.outbox in exclusive mode;
+  lock table afluente.installation in share row exclusive mode;
+  "from" := (select v.last_value from afluente.version v);
+  changes := afluente.renumber('-infinity');
+  perform afluente.lift();
+  perform afluente.raise_epochs();
+  for captured in
+    select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
+  loop
+    perform afluente.capture_table(captured.table_oid, captured.topic, captured.exclude, captured.with_before);
+  end loop;
+  update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
+  perform afluente.move_in();
+  return json_build_object(
+    'status', 'rebased', 'reason', reason, 'from', "from", 'to', (select v.last_value from afluente.version v), 'changes', changes,
+    'tables', (
+      select coalesce(json_agg(c.schema_name || '.' || c.table_name order by c.schema_name, c.table_name), '[]') from afluente.captured_tables c
+    )
+  );
+end
+$$;
+
+revoke all on function afluente.set_shards(int), afluente.raise_epochs(), afluente.rebase() from public, anon, authenticated;
+grant execute on function afluente.rebase() to service_role;
