@@ -77,7 +77,7 @@ function launch(binaries: { readonly postgres: string; readonly initdb: string }
     synchronous_commit: 'off',
     full_page_writes: 'off',
     max_connections: 50,
-    max_prepared_transactions: 10,
+    max_prepared_transactions: 50,
     shared_buffers: '64MB',
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
