@@ -1,5 +1,5 @@
 /** What must hold of the source side whoever writes how. Each throws when it does not; the mutants show that each can. */
-import { acknowledge, claim, endState, held, tableState, type Source } from './source.ts'
+import { acknowledge, claim, type ClaimedRow, endState, held, tableState, type Source } from './source.ts'
 
 export function check(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise)
@@ -114,4 +114,74 @@ export async function assertFloorHolds(source: Source): Promise<void> {
   const floor = rows.find(({ op }) => op === 'truncate')?.version ?? 0
   const side = (key: string) => Math.sign((rows.find((row) => row.key === key)?.version ?? 0) - floor)
   check(rows.length === 3 && side('[-1]') === -1 && side('[-2]') === 1, `the floor ${floor} does not part ${JSON.stringify(rows)}`)
+}
+
+/** What a reader of claims ends with: the highest version of each key. */
+export function stateOf(rows: readonly ClaimedRow[]): ReadonlyMap<string, string> {
+  return endState(
+    rows.map(([version, source_table, topic, key, op, before, after, occurred_at, traceparent]) => ({
+      ...{ version, source_table, topic, key, op, before, after, occurred_at, traceparent, shard: '0' },
+    })),
+  )
+}
+
+/** Makes the triggers believe what the outbox keeps: 0 images, 1 keys, 2 nothing; until it is measured anew after five seconds. */
+export async function measureAnew(source: Source, keeps: 0 | 1 | 2): Promise<void> {
+  await source.run(`select setval('afluente.outbox_measured', 4 * (extract(epoch from clock_timestamp()) * 1000)::bigint + ${keeps})`)
+}
+
+/** With nobody to take them, changes of a day fill the outbox no further than its budget allows. Wants `public.items (id, name)`. */
+export async function assertOutboxKeepsToItsBudget(source: Source): Promise<void> {
+  const budget = 400_000
+  await source.run(`select afluente.set_outbox_budget(${budget})`)
+  for (let hour = 0; hour < 24; hour += 1) {
+    await source.run(`
+      insert into public.items select n, repeat('x', 400) from generate_series(${hour * 50}, ${hour * 50 + 49}) n;
+      update public.items set name = name || '!' where id % 24 = ${hour}; delete from public.items where id % 48 = ${hour};
+      select afluente.measure_outbox()`)
+  }
+  const waiting = Number(await source.value('select afluente.outbox_bytes(0)'))
+  check(waiting < 2 * budget, `${waiting} bytes wait, with a budget of ${budget}`)
+  check(Number(await source.value('select count(*) from afluente.outbox')) > 2_000, 'changes are missing')
+}
+
+/** Behind dead entries that no vacuum may remove, a look from the bottom touches no more pages than it has rows. Wants `public.items (id, name)`. */
+export async function assertLooksStayShort(source: Source): Promise<void> {
+  const old = await source.connect()
+  await old.run('begin isolation level repeatable read; select count(*) from afluente.outbox')
+  // What the last look but one had behind it is settled at the last.
+  for (const [round, rows] of [20_000, 20_000, 1].entries()) {
+    await source.run(`insert into public.items select n from generate_series(1, ${rows}) n on conflict (id) do update set name = 'again'`)
+    await source.run('delete from afluente.outbox')
+    // Another owner's claim takes the shard, and notes how far all is settled.
+    await source.run(`update afluente.shards set leased_until = clock_timestamp()`)
+    await held(source, `owner ${round}`)
+  }
+  await source.run(`begin; update public.items set name = 'last' where id = 1`)
+  const walked = async () => Number(await source.value(`select pg_stat_get_xact_tuples_returned('afluente.outbox_pkey'::regclass)`))
+  const before = await walked()
+  await held(source, 'owner 2')
+  const touched = (await walked()) - before
+  await source.run('commit')
+  await old.run('rollback')
+  check(touched < 100, `${touched} index entries were walked over for one change`)
+}
+
+/** What commits late, below all that was acknowledged meanwhile, is found. Wants `public.items (id, name)`. */
+export async function assertLateCommitsAreFound(source: Source): Promise<void> {
+  const late = await source.connect()
+  await late.run(`begin; insert into public.items values (-7, 'late')`)
+  for (let round = 1; round <= 4; round += 1) {
+    await source.run(`insert into public.items values (${-100 - round})`)
+    const { epoch, rows } = await held(source, `owner ${round}`)
+    await acknowledge(
+      source,
+      epoch,
+      rows.map(([version]) => version),
+    )
+    await source.run('update afluente.shards set leased_until = clock_timestamp()')
+  }
+  await late.run('commit')
+  const { rows } = await held(source, 'last')
+  check(rows.length === 1 && rows[0]?.[3] === '[-7]', `what was committed late was not found: ${JSON.stringify(rows)}`)
 }

@@ -8,7 +8,11 @@ import {
   assertEchoesArrive,
   makeRestless,
   assertOneHolderAtATime,
+  assertFloorHolds,
+  assertLateCommitsAreFound,
+  assertLooksStayShort,
   assertOpenTransactionsBlockNobody,
+  assertOutboxKeepsToItsBudget,
   assertTextIsExact,
   assertUsersGoOn,
 } from '../../support/source-properties.ts'
@@ -91,6 +95,30 @@ it('an acknowledgement that doesn’t ask for the epoch: a paused holder deletes
   await expect(assertOnlyTheHolderAcknowledges(source)).rejects.toThrow('was answered with')
 })
 
+it('a floor that is not drawn while the table is locked: it does not part before and after', async () => {
+  await makeManyItems()
+  await mutate('afluente.capture_truncate', `nextval('afluente.version'), source_table`, `(select i.outbox_budget from afluente.installation i), source_table`)
+  await expect(assertFloorHolds(source)).rejects.toThrow('does not part')
+})
+
+it('no budget: the outbox of a day without Kafka fills the disk', async () => {
+  await makeItems()
+  await mutate('afluente.measure_outbox', 'when waiting >= budget then 1', 'when false then 1')
+  await expect(assertOutboxKeepsToItsBudget(source)).rejects.toThrow(/bytes wait|changes are missing/)
+})
+
+it('looks that begin at the very bottom: each walks over all that is dead', async () => {
+  await makeItems()
+  await mutate('afluente.claim', 'greatest(claim.floor, held.settled)', 'claim.floor')
+  await expect(assertLooksStayShort(source)).rejects.toThrow('were walked over')
+})
+
+it('a horizon that asks nobody who is still writing: a late commit is never found', async () => {
+  await makeItems()
+  await mutate('afluente.settle', 'pg_snapshot_xmin(pg_current_snapshot()) <= held.horizon_xid', 'false')
+  await expect(assertLateCommitsAreFound(source)).rejects.toThrow('was not found')
+})
+
 it('without a mutant every one of these holds', async () => {
   await makeRestless(source)
   await assertEchoesArrive(source)
@@ -104,3 +132,23 @@ it('without a mutant every one of these holds', async () => {
   await source.run(`insert into public.leads (name) values ('Rui')`)
   await expect(assertOnlyTheHolderAcknowledges(source)).resolves.toBeUndefined()
 })
+
+it('without a mutant floor, budget and looks hold as well', async () => {
+  await makeItems()
+  await assertOutboxKeepsToItsBudget(source)
+  await source.run('truncate public.items; delete from afluente.outbox; select afluente.set_outbox_budget(1000000000)')
+  await assertLooksStayShort(source)
+  await source.run('delete from afluente.outbox; update afluente.shards set leased_until = clock_timestamp()')
+  await assertLateCommitsAreFound(source)
+  await source.run(`insert into public.items select n from generate_series(1000, 101000) n; delete from afluente.outbox`)
+  await expect(assertFloorHolds(source)).resolves.toBeUndefined()
+})
+
+async function makeItems(): Promise<void> {
+  await source.run(`create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`)
+}
+
+async function makeManyItems(): Promise<void> {
+  await makeItems()
+  await source.run('insert into public.items select n from generate_series(1, 100001) n; delete from afluente.outbox')
+}
