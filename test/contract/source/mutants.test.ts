@@ -140,7 +140,7 @@ it('without a mutant floor, budget and looks hold as well', async () => {
   await assertLooksStayShort(source)
   await source.run('delete from afluente.outbox; update afluente.shards set leased_until = clock_timestamp()')
   await assertLateCommitsAreFound(source)
-  await source.run(`insert into public.items select n from generate_series(1000, 101000) n; delete from afluente.outbox`)
+  await source.run(`insert into public.items select n from generate_series(100000, 200001) n; delete from afluente.outbox`)
   await expect(assertFloorHolds(source)).resolves.toBeUndefined()
 })
 
