@@ -22,6 +22,9 @@ create table if not exists silver."chat_sessions" (
 
 revoke all on silver."chat_sessions" from public;
 
+-- Locked by every batch: it must be there before the first.
+insert into ops.floor (source_table) values ('public.chat_sessions') on conflict do nothing;
+
 -- Columns that came into the definition after the table was made.
 alter table silver."chat_sessions"
   add column if not exists "id" uuid,

@@ -24,6 +24,9 @@ create table if not exists silver."leads" (
 
 revoke all on silver."leads" from public;
 
+-- Locked by every batch: it must be there before the first.
+insert into ops.floor (source_table) values ('public.leads') on conflict do nothing;
+
 -- Columns that came into the definition after the table was made.
 alter table silver."leads"
   add column if not exists "id" uuid,

@@ -3,8 +3,7 @@
  * and every local start; running it again changes nothing. Nothing is ever deleted.
  */
 import { systemClock } from '../../shared/adapters/clock.ts'
-import { elasticsearchClient, type ElasticsearchSettings } from '../../shared/adapters/elasticsearch/client.ts'
-import { prepareIndices } from '../../shared/adapters/elasticsearch/prepare.ts'
+import type { ElasticsearchSettings } from '../../shared/adapters/elasticsearch/client.ts'
 import { kafkaClient } from '../../shared/adapters/kafka/connection.ts'
 import { kafkaFault } from '../../shared/adapters/kafka/faults.ts'
 import { prepareTopics } from '../../shared/adapters/kafka/topics.ts'
@@ -14,6 +13,7 @@ import { assertSound } from '../../shared/engine/definition-faults.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import { checkSource } from './check-source.ts'
+import { indices } from './indices.ts'
 import { migrate } from './migrate.ts'
 import { setShards } from './shards.ts'
 
@@ -48,13 +48,18 @@ export async function prepare({
   assertSound(pipeline)
   const sourceLines = sourceUrl === undefined ? [] : await source(sourceUrl, pipeline)
   sourceLines.forEach((line) => onStep(`source database: ${line}`))
+  const migrated = migrate(analyticsUrl)
   const outcomes = await Promise.allSettled([
     sourceUrl === undefined ? undefined : setShards(sourceUrl, shardsOf(pipeline)).then((line) => onStep(`source database: ${line}`)),
-    migrate(analyticsUrl).then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
+    migrated.then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
     topics(kafka, pipeline, signal).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
     elasticsearch === undefined
       ? undefined
-      : prepareIndices(elasticsearchClient(elasticsearch), pipeline, ({ message }) => onStep(`elasticsearch: ${message}`), { signal }),
+      : // Aliases need the floors. Without the tables they wait for the next deploy; that fault is told by itself.
+        migrated.then(
+          () => indices({ pipeline, elasticsearch, analyticsUrl, signal, onLine: (text) => onStep(`elasticsearch: ${text}`) }),
+          () => undefined,
+        ),
   ])
   const faults = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
   if (faults.length === 1) throw faults[0]

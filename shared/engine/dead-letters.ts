@@ -7,7 +7,7 @@ import type { Publisher } from '../ports/publisher.ts'
 import type { DeadLetter, Fence, Sink } from '../ports/sink.ts'
 import type { BatchContext } from '../ports/subscription.ts'
 import { deadLetterTopicOf } from './define.ts'
-import { isAfluenteError } from './errors.ts'
+import { isRefusal } from './errors.ts'
 import type { Persist } from './persist.ts'
 
 export interface BurialDeps {
@@ -73,7 +73,7 @@ export function createBurial({ sink, control, publisher, log, persist, clock }: 
       await store(letters)
       return true
     } catch (error) {
-      if (isAfluenteError(error) && error.kind === 'refused') return false
+      if (isRefusal(error)) return false
       throw error
     }
   }

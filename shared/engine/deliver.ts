@@ -9,11 +9,12 @@ import type { BatchContext, HandleBatch, RecordBatch } from '../ports/subscripti
 import { qualifiedName, type SourceTable } from '../tables/table.ts'
 import { createBurial } from './dead-letters.ts'
 import { topicOf } from './define.ts'
-import { isAfluenteError } from './errors.ts'
+import { isRefusal } from './errors.ts'
+import { createFloors } from './floors.ts'
 import type { Persist } from './persist.ts'
 import { codeOf, explain } from './reason.ts'
 import { assertShape } from './shape.ts'
-import { applySplitting } from './split.ts'
+import { applySplitting, type Culprit } from './split.ts'
 
 export interface DeliverDeps {
   readonly consumer: string
@@ -36,6 +37,7 @@ export interface DeliverDeps {
 export function createDeliver(deps: DeliverDeps): HandleBatch {
   const { sink, control, persist } = deps
   const bury = createBurial(deps)
+  const carryOutFloors = createFloors(deps)
   const held = new Map<string, { readonly generation: string; readonly epoch: number }>()
 
   /** The epoch is taken once a generation: taking it shuts out whoever held the partition before. */
@@ -65,7 +67,16 @@ export function createDeliver(deps: DeliverDeps): HandleBatch {
     const culprits = await applySplitting(events, async (part) => void letters.push(...(await write(part, offsets.first))), isRefusal)
     if (letters.length + culprits.length === 0)
       await persist(`${fence.topic}:${fence.partition}`, () => control.advance(fence, offsets.next, 0, NOTHING, { signal: context.signal }), context)
-    return [...letters, ...culprits.map(({ item, error }) => letterOf(item.record, qualifiedName(table), codeOf(error), explain(error)))]
+    return [...letters, ...lettersOf(culprits, table)]
+  }
+
+  /** Everything that the batch has of the table; gives back what the sink or the control tables will not take. */
+  const applyAll = async (table: SourceTable, events: readonly Event[], fence: Fence, offsets: Offsets, context: BatchContext) => {
+    const culprits = await carryOutFloors(table, events, fence, context)
+    const refused = new Set(culprits.map(({ item }) => item))
+    const rest = refused.size === 0 ? events : events.filter((event) => !refused.has(event))
+    const letters = rest.length === 0 ? [] : await apply(table, rest, fence, refused.size === 0 ? offsets : { ...offsets, next: offsets.first }, context)
+    return [...lettersOf(culprits, table), ...letters]
   }
 
   return async (batch, context) => {
@@ -75,7 +86,7 @@ export function createDeliver(deps: DeliverDeps): HandleBatch {
     const more =
       table === undefined || events.length === 0
         ? []
-        : await apply(table, events, fence, letters.length === 0 ? offsets : { ...offsets, next: offsets.first }, context)
+        : await applyAll(table, events, fence, letters.length === 0 ? offsets : { ...offsets, next: offsets.first }, context)
     await bury([...letters, ...more], fence, offsets.next, context)
   }
 }
@@ -123,10 +134,10 @@ function rejected(events: readonly Event[], report: WriteReport, table: SourceTa
   })
 }
 
-function letterOf(record: LogRecord, table: string | null, code: string, message: string): DeadLetter {
-  return { record, eventId: recordId(record), table, code, message }
+function lettersOf(culprits: readonly Culprit<Event>[], table: SourceTable): readonly DeadLetter[] {
+  return culprits.map(({ item, error }) => letterOf(item.record, qualifiedName(table), codeOf(error), explain(error)))
 }
 
-function isRefusal(error: unknown): boolean {
-  return isAfluenteError(error) && error.kind === 'refused'
+function letterOf(record: LogRecord, table: string | null, code: string, message: string): DeadLetter {
+  return { record, eventId: recordId(record), table, code, message }
 }

@@ -40,6 +40,11 @@ export function isAfluenteError(error: unknown): error is AfluenteError {
   return error instanceof Error && error.name === 'AfluenteError' && 'kind' in error && 'code' in error
 }
 
+/** True where the other side will not take this very data. */
+export function isRefusal(error: unknown): error is AfluenteError {
+  return isAfluenteError(error) && error.kind === 'refused'
+}
+
 /** What to do about any error: one that nobody classified is retried, since retrying loses nothing. */
 export function actionFor(error: unknown): Action {
   return isAfluenteError(error) ? policy[error.kind] : 'retry'

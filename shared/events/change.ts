@@ -1,7 +1,10 @@
-/** What happened to a row. A `read` is a row re-sent by a backfill. */
-export type Op = 'insert' | 'update' | 'delete' | 'read'
+/** What happened to a row, or with `truncate` to all rows of a table. A `read` is a row re-sent by a backfill, or one whose image was read when it was sent. */
+export type Op = 'insert' | 'update' | 'delete' | 'read' | 'truncate'
 
-/** One insert, update or delete of a row, as the outbox gives it. Images are the JSON text that Postgres printed: never parsed on the way. */
+/** The key of a `truncate`: that of no row. Its version is a floor: every row of the table with a lower one is dead. */
+export const TRUNCATE_KEY = '[]'
+
+/** One insert, update or delete of a row, or a truncate of its table, as the outbox gives it. Images are the JSON text that Postgres printed: never parsed on the way. */
 export interface Change {
   /** Orders the changes of one key. Drawn under the row's lock; below 2^53, so a number holds it exactly. */
   readonly version: number

@@ -2,7 +2,7 @@
  * The event: a change as it stands on a topic. CloudEvents 1.0 attributes in the headers (Kafka protocol binding,
  * binary mode), and as value `{ "op", "before", "after" }` built around the images' own text.
  */
-import { type Change, eventIdOf, type Op } from './change.ts'
+import { type Change, eventIdOf, type Op, TRUNCATE_KEY } from './change.ts'
 import { endOfNested, membersOf } from './json-text.ts'
 
 export interface OutboundMessage {
@@ -44,7 +44,7 @@ export interface Event {
 
 /** Why a record is no event that can be applied. `code` is stable; `message` is for people and holds no values of the row. */
 export interface Malformed {
-  readonly code: 'no-key' | 'no-identity' | 'not-json' | 'not-a-change' | 'too-large'
+  readonly code: 'no-key' | 'no-identity' | 'not-json' | 'not-a-change' | 'too-large' | 'no-image'
   readonly message: string
 }
 
@@ -55,6 +55,7 @@ const TYPE: Readonly<Record<Op, string>> = {
   update: 'afluente.row.updated',
   delete: 'afluente.row.deleted',
   read: 'afluente.row.read',
+  truncate: 'afluente.table.truncated',
 }
 
 /** What a record costs beside its key, value and headers, with a batch of its own around it: rounded up. */
@@ -138,11 +139,14 @@ export function decode(record: LogRecord): Decoded {
   if (oversized !== undefined && body.op !== 'delete') {
     return malformed(record, 'too-large', `The change has ${oversized} bytes, more than the topic takes; only its key was sent.`)
   }
-  if (!isOp(body.op) || (body.op === 'delete' ? body.after !== null : body.after === null)) {
+  if (body.op === 'read' && body.after === null) {
+    return malformed(record, 'no-image', `The row's image could not be read when it was sent, as when its table had gone by then: reconcile ${table}.`)
+  }
+  if (!isOp(body.op) || !isWhole(body.op, body, record.key)) {
     return malformed(
       record,
       'not-a-change',
-      `The value must be {"op","before","after"} with op insert, update, delete or read, and "after" an object unless it is a delete.`,
+      `The value must be {"op","before","after"} with op insert, update, delete, read or truncate, and "after" an object unless it is a delete or a truncate. A truncate has the key [] and no images.`,
     )
   }
   const publishedAtMs = Math.abs(record.timestampMs) <= LATEST_MS ? record.timestampMs : 0
@@ -202,6 +206,11 @@ function bodyOf(value: string): Body | null {
 
 function imageOf(text: string | undefined): string | null {
   return text?.startsWith('{') === true ? text : null
+}
+
+function isWhole(op: Op, { before, after }: Body, key: string): boolean {
+  if (op === 'truncate') return key === TRUNCATE_KEY && before === null && after === null
+  return (op === 'delete') === (after === null)
 }
 
 function isOp(op: string): op is Op {

@@ -6,6 +6,7 @@
 const SPACE = /[ \t\n\r]*/y
 const SCALAR = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 const QUOTE = 0x22
+const COMMA = 0x2c
 const BACKSLASH = 0x5c
 
 /** The members of a JSON object as texts, in order, the last one winning where a name stands twice. Null when the text is not one object. */
@@ -33,9 +34,43 @@ export function membersOf(text: string): ReadonlyMap<string, string> | null {
   }
 }
 
+/**
+ * True when the text is an object of exactly these members in this order, printed as `row_to_json` prints it. `names` are the members'
+ * beginnings (`"id":`). Exact: a name within a nested value or a string is not taken for a member. Costs a fraction of `membersOf`. False
+ * says only that the text has to be read.
+ */
+export function hasMembers(text: string, names: readonly string[]): boolean {
+  if (!text.startsWith('{') || names.length === 0) return false
+  let at = 1
+  for (const [index, name] of names.entries()) {
+    if (index > 0 && text.charCodeAt(at++) !== COMMA) return false
+    if (!text.startsWith(name, at)) return false
+    at = endOfPrinted(text, at + name.length)
+    if (at < 0) return false
+  }
+  return at === text.length - 1 && text.endsWith('}')
+}
+
+/** How `row_to_json` begins a member. */
+export function beginningOf(name: string): string {
+  return `${JSON.stringify(name)}:`
+}
+
 /** One line of JSON: raw line breaks in JSON stand only between values, where a space means the same. */
 export function onOneLine(json: string): string {
   return json.includes('\n') || json.includes('\r') ? json.replace(/[\n\r]/g, ' ') : json
+}
+
+/** As `endOfValue`, where nothing but `,` or `}` follows a number or a word. */
+function endOfPrinted(text: string, at: number): number {
+  const first = text.charCodeAt(at)
+  if (first === QUOTE) return endOfString(text, at)
+  if (first === 0x7b || first === 0x5b) return endOfNested(text, at)
+  for (let here = at; here < text.length; here += 1) {
+    const unit = text.charCodeAt(here)
+    if (unit === COMMA || unit === 0x7d) return here
+  }
+  return -1
 }
 
 /** The index after the value that begins at `at`, or -1. */

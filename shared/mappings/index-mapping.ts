@@ -93,8 +93,18 @@ export function aliasOf(table: { readonly name: string }): string {
   return table.name
 }
 
-/** Hides soft-deleted documents from whoever asks by the alias. */
-export const livingOnly = { term: { 'afluente.deleted': false } } as const
+const livingOnly = { term: { 'afluente.deleted': false } } as const
+
+/** The alias's filter: hides soft-deleted documents from whoever asks by the alias, and those that came at or below the table's floor. */
+export function aliasFilterOf(floor: number) {
+  return floor === 0 ? livingOnly : { bool: { filter: [livingOnly, { range: { 'afluente.version': { gt: floor } } }] } }
+}
+
+/** The floor that a filter holds, as far as it is one of ours; 0 where it has none. */
+export function floorOfFilter(filter: unknown): number {
+  const [, floor] = /"afluente\.version":\{"gt":(\d+)[,}]/.exec(JSON.stringify(filter) ?? '') ?? []
+  return floor === undefined ? 0 : Number(floor)
+}
 
 /** The mapping of a table's index. Throws `RangeError` when a column is to be indexed in a way its type can't be. */
 export function mappingOf(

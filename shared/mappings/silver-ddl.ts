@@ -1,6 +1,6 @@
 /** The SQL of silver's tables and of the views over them, made from the definition. Text in, text out: `npm run generate` writes the files. */
 import type { AnyPipeline } from '../engine/define.ts'
-import type { SourceTable } from '../tables/table.ts'
+import { qualifiedName, type SourceTable } from '../tables/table.ts'
 import { quoted, silverType } from './column-types.ts'
 
 export interface GeneratedFile {
@@ -43,6 +43,9 @@ ${[...columns.map(({ column, type }) => [quoted(column), type] as const), ...BOO
 );
 
 revoke all on ${name} from public;
+
+-- Locked by every batch: it must be there before the first.
+insert into ops.floor (source_table) values (${literal(qualifiedName(table))}) on conflict do nothing;
 
 -- Columns that came into the definition after the table was made.
 alter table ${name}

@@ -16,9 +16,19 @@ export interface Progress {
   readonly updatedAt: string
 }
 
+/** The version at or below which every row of a table is dead: a TRUNCATE drew it. */
+export interface Floor {
+  /** `<schema>.<table>` */
+  readonly table: string
+  /** 0: none was ever raised. */
+  readonly version: number
+  /** When the TRUNCATE occurred: ISO 8601, UTC, microseconds. Null while there is no floor. */
+  readonly occurredAt: string | null
+}
+
 /**
- * The control tables in the analytics database (schema `ops`). Promises: an epoch is given out once; counters and
- * offsets never go back. Errors: `unavailable`, `fenced`, `misconfigured`.
+ * The control tables in the analytics database (schema `ops`). Promises: an epoch is given out once; counters,
+ * offsets and floors never go back. Errors: `unavailable`, `fenced`, `misconfigured`.
  */
 export interface Control {
   /** Takes a partition for `owner` and gives its new epoch; every older epoch is refused from then on. */
@@ -27,5 +37,12 @@ export interface Control {
   advance(fence: Fence, nextOffset: string, consumed: number, report: WriteReport, options: Cancellable): Promise<void>
   /** Stores dead letters (the same record again is the same letter with one attempt more), and counts them as consumed and dead. */
   bury(letters: readonly DeadLetter[], fence: Fence, nextOffset: string, options: Cancellable): Promise<void>
+  /**
+   * Raises a table's floor and gives the present one: the highest that anybody raised. Resolves when no batch that knew a lower one is under way any more,
+   * so that what was written below it can be swept. Errors also: `refused` for a floor that can't be stored.
+   */
+  raiseFloor(floor: Floor, fence: Fence, options: Cancellable): Promise<Floor>
+  /** The floors of all tables that ever had one. */
+  floors(options: Cancellable): Promise<readonly Floor[]>
   progress(options: Cancellable): Promise<readonly Progress[]>
 }

@@ -1,6 +1,6 @@
 /** What tests draw at random: JSON as Postgres may print it, keys, changes. */
 import fc from 'fast-check'
-import type { Change } from '../../shared/events/change.ts'
+import { type Change, TRUNCATE_KEY } from '../../shared/events/change.ts'
 import type { LogRecord, OutboundMessage } from '../../shared/events/envelope.ts'
 
 /** Numbers as text: integers beyond 2^53, numeric of many digits, exponents. */
@@ -60,17 +60,18 @@ export const change: fc.Arbitrary<Change> = fc
     version: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     table: fc.constantFrom('public.leads', 'public.chat_sessions', 'Sales.Order items', 'a.b.c'),
     key: keyText,
-    op: fc.constantFrom('insert', 'update', 'delete', 'read'),
+    op: fc.constantFrom('insert', 'update', 'delete', 'read', 'truncate'),
     images: fc.tuple(fc.option(rowText), rowText),
     occurredAt: fc.constantFrom('2026-11-22T18:00:00.123456Z', '1970-01-01T00:00:00.000000Z'),
     traceparent: fc.option(fc.constant('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01')),
   })
-  .map(({ images: [other, row], op, ...rest }) => ({
+  .map(({ images: [other, row], op, key, ...rest }) => ({
     ...rest,
     topic: `afluente.${rest.table}`,
+    key: op === 'truncate' ? TRUNCATE_KEY : key,
     op,
     before: op === 'delete' ? row : op === 'update' ? other : null,
-    after: op === 'delete' ? null : row,
+    after: op === 'delete' || op === 'truncate' ? null : row,
   }))
 
 /** A message as a log hands it back. Header values come as bytes, as a Kafka client has them. */

@@ -2,9 +2,11 @@ import type { Client } from '@elastic/elasticsearch'
 import type { AnyPipeline } from '../../engine/define.ts'
 import { topicOf } from '../../engine/define.ts'
 import { AfluenteError } from '../../engine/errors.ts'
-import { aliasOf, type IndexDefinition, indexNameOf, livingOnly, templateOf } from '../../mappings/index-mapping.ts'
+import { aliasFilterOf, aliasOf, floorOfFilter, type IndexDefinition, indexNameOf, templateOf } from '../../mappings/index-mapping.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
-import type { SourceTable } from '../../tables/table.ts'
+import type { Floor } from '../../ports/control.ts'
+import { qualifiedName, type SourceTable } from '../../tables/table.ts'
+import { holdAliasToFloor, holdersOf } from './alias.ts'
 import { differingFields } from './mapping-drift.ts'
 import { errorTypeOf, requestFault, statusOf } from './faults.ts'
 
@@ -15,19 +17,33 @@ export interface PrepareStep {
   readonly message: string
 }
 
+export interface PrepareDeps {
+  readonly client: Client
+  /** The floors of all tables, as they are now: asked for each alias that is made, and again after it was made. */
+  readonly floors: (options: Cancellable) => Promise<readonly Floor[]>
+}
+
 /**
  * Makes what the definition wants of Elasticsearch: a template, the concrete index and the filtered alias of each
  * table. Idempotent, and safe beside others that do the same. An index that is there keeps its documents: fields that
  * can be added are added, others are `misconfigured` with their names. After a raised `version` the alias stays with
- * the old index until the new one holds as many documents. Errors: `unavailable`, `misconfigured`.
+ * the old index until the new one holds as many documents. The alias's filter has the table's floor, and never a lower one
+ * than it had. Errors: `unavailable`, `misconfigured`.
  */
-export async function prepareIndices(client: Client, pipeline: AnyPipeline, onStep: (step: PrepareStep) => void, { signal }: Cancellable): Promise<void> {
+export async function prepareIndices(
+  { client, floors }: PrepareDeps,
+  pipeline: AnyPipeline,
+  onStep: (step: PrepareStep) => void,
+  { signal }: Cancellable,
+): Promise<void> {
   for (const { table, definition } of wantedIndices(pipeline)) {
     const index = wanted(() => indexNameOf(table, definition.version))
+    const present = async () => (await floors({ signal })).find((floor) => floor.table === qualifiedName(table))?.version ?? 0
     try {
       onStep(await prepareOne(client, index, table, definition, signal))
-      const moved = await moveAlias(client, index, aliasOf(table), signal)
+      const moved = await moveAlias(client, index, aliasOf(table), await present(), signal)
       if (moved !== null) onStep(moved)
+      await holdAliasToFloor(client, aliasOf(table), present, { signal })
     } catch (error) {
       if (error instanceof AfluenteError) throw error
       throw requestFault(`preparing the index ${index}`, error)
@@ -81,12 +97,12 @@ async function makeIndex(client: Client, index: string, signal: AbortSignal): Pr
   }
 }
 
-/** Null when the alias already leads to the index. */
-async function moveAlias(client: Client, index: string, alias: string, signal: AbortSignal): Promise<PrepareStep | null> {
-  const held = (await orNothing(client.indices.getAlias({ name: alias }, { signal }))) ?? {}
+/** Null when the alias already leads to the index. A filter that has a floor keeps it, though nobody else knew of it any more. */
+async function moveAlias(client: Client, index: string, alias: string, floor: number, signal: AbortSignal): Promise<PrepareStep | null> {
+  const held = await holdersOf(client, alias, { signal })
   const others = Object.keys(held).filter((name) => name !== index)
-  const leads = held[index]?.aliases[alias]
-  if (others.length === 0 && leads !== undefined && JSON.stringify(leads.filter) === JSON.stringify(livingOnly)) return null
+  const filter = aliasFilterOf(Math.max(floor, ...Object.values(held).map(floorOfFilter)))
+  if (others.length === 0 && index in held && JSON.stringify(held[index]) === JSON.stringify(filter)) return null
   if (others.length > 0) {
     await client.indices.refresh({ index }, { signal })
     const [has, needs] = await Promise.all([client.count({ index }, { signal }), client.count({ index: others }, { signal })])
@@ -96,7 +112,7 @@ async function moveAlias(client: Client, index: string, alias: string, signal: A
     }
   }
   const remove = others.map((name) => ({ remove: { index: name, alias } }))
-  await client.indices.updateAliases({ actions: [...remove, { add: { index, alias, filter: livingOnly } }] }, { signal })
+  await client.indices.updateAliases({ actions: [...remove, { add: { index, alias, filter } }] }, { signal })
   return { index, did: 'alias-moved', message: `The alias ${alias} leads to ${index}.` }
 }
 

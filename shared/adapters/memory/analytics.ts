@@ -1,7 +1,7 @@
 /** What an analytics database holds, in memory: bronze, silver, and the control tables of schema `ops`. */
 import type { LogRecord } from '../../events/envelope.ts'
 import type { DeadLetter, Fence, WriteReport } from '../../ports/sink.ts'
-import type { Progress } from '../../ports/control.ts'
+import type { Floor, Progress } from '../../ports/control.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 
 export interface BronzeRow {
@@ -28,10 +28,12 @@ export interface MemoryAnalytics {
   readonly letters: Map<string, BuriedLetter>
   readonly progress: Map<string, Progress>
   readonly epochs: Map<string, number>
+  /** By table. */
+  readonly floors: Map<string, Floor>
 }
 
 export function memoryAnalytics(): MemoryAnalytics {
-  return { bronze: new Map(), silver: new Map(), letters: new Map(), progress: new Map(), epochs: new Map() }
+  return { bronze: new Map(), silver: new Map(), letters: new Map(), progress: new Map(), epochs: new Map(), floors: new Map() }
 }
 
 export function placeOf({ consumer, topic, partition }: Pick<Fence, 'consumer' | 'topic' | 'partition'>): string {

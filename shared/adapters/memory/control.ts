@@ -25,6 +25,18 @@ export function memoryControl({ analytics, clock }: { readonly analytics: Memory
       }
       count(analytics, fence, nextOffset, { consumed: letters.length, accepted: 0, duplicate: 0, late: 0, dead: letters.length }, clock.now())
     },
+    raiseFloor: async (floor, fence, { signal }) => {
+      signal.throwIfAborted()
+      assertEpoch(analytics, fence)
+      const present = analytics.floors.get(floor.table)
+      if (present !== undefined && present.version >= floor.version) return present
+      analytics.floors.set(floor.table, floor)
+      return floor
+    },
+    floors: async ({ signal }) => {
+      signal.throwIfAborted()
+      return [...analytics.floors.values()]
+    },
     progress: async ({ signal }) => {
       signal.throwIfAborted()
       return [...analytics.progress.values()]

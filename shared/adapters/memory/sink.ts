@@ -1,8 +1,9 @@
-/** A sink in memory: bronze takes each event once, silver takes a newer version only. A batch is written wholly or not at all. */
+/** A sink in memory: bronze takes each event once, silver takes a newer version only, and none at or below the table's floor. A batch is written wholly or not at all. */
 import { AfluenteError } from '../../engine/errors.ts'
+import { eventIdOf } from '../../events/change.ts'
 import type { Event } from '../../events/envelope.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Rejection, Sink, TableBatch, WriteReport } from '../../ports/sink.ts'
+import type { Rejection, Sink, Sweep, Swept, TableBatch, WriteReport } from '../../ports/sink.ts'
 import { qualifiedName } from '../../tables/table.ts'
 import { assertEpoch, count, type MemoryAnalytics, type SilverRow } from './analytics.ts'
 
@@ -16,6 +17,9 @@ export interface MemorySinkDeps {
   /** `item`: refused events are named one by one, the others land. `batch`: one refused event refuses the batch. */
   readonly refusal?: 'item' | 'batch'
 }
+
+/** Few, so that a sweep of a small test has several steps. */
+const SWEPT_AT_ONCE = 2
 
 type Outcome = 'accepted' | 'duplicate' | 'late'
 
@@ -43,13 +47,29 @@ export function memorySink({ analytics, clock, bronze = false, refuses = () => n
     const known = analytics.bronze.has(event.id)
     if (bronze && !known) analytics.bronze.set(event.id, { eventId: event.id, record: event.record })
     const present = rows.get(event.key)
-    const newer = present === undefined || event.version > present.version
+    const floor = analytics.floors.get(event.table)?.version ?? 0
+    const newer = event.version > Math.max(floor, present?.version ?? 0)
+    if (event.op === 'truncate') return bronze && known ? 'duplicate' : event.version < floor ? 'late' : 'accepted'
     if (newer) rows.set(event.key, { version: event.version, eventId: event.id, after: event.after })
     if ((bronze && known) || present?.version === event.version) return 'duplicate'
     return newer ? 'accepted' : 'late'
   }
 
+  const sweep = ({ table, floor, fence }: Sweep): Swept => {
+    assertEpoch(analytics, fence)
+    const rows = silverOf(analytics, qualifiedName(table))
+    const dead = [...rows].filter(([, { after, version }]) => after !== null && version < floor.version)
+    for (const [key] of dead.slice(0, SWEPT_AT_ONCE)) {
+      rows.set(key, { version: floor.version, eventId: eventIdOf(floor.table, floor.version), after: null })
+    }
+    return dead.length > SWEPT_AT_ONCE ? { rows: SWEPT_AT_ONCE, next: 'more' } : { rows: dead.length, next: null }
+  }
+
   return {
+    sweepBelow: async (work, { signal }) => {
+      signal.throwIfAborted()
+      return sweep(work)
+    },
     write: async (batch, { signal }) => {
       signal.throwIfAborted()
       return write(batch)

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import { AfluenteError, isAfluenteError } from '../../engine/errors.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
-import type { Control, Progress } from '../../ports/control.ts'
+import type { Control, Floor, Progress } from '../../ports/control.ts'
 import type { DeadLetter, Fence } from '../../ports/sink.ts'
 import { bigintArray, textArray } from './binary-arrays.ts'
 import type { Db, Query, Result } from './db.ts'
-import { fenced } from './fenced.ts'
+import { FENCE, fenced } from './fenced.ts'
 import { storable } from './storable-text.ts'
 
 const TAKE = `insert into ops.consumer_progress as p (consumer, topic, "partition", owner, epoch) values ($1, $2, $3, $4, 1)
@@ -18,9 +18,7 @@ const ADVANCE = `update ops.consumer_progress set
 where consumer = $1 and topic = $2 and "partition" = $3 and epoch = $4
 returning epoch`
 
-const BURY = `with fence as materialized (select from ops.consumer_progress
-  where consumer = $1 and topic = $2 and "partition" = $3 and epoch = $4
-  for no key update)
+const BURY = `with fence as materialized (${FENCE})
 , letters as (insert into ops.dead_letter as d (consumer, topic, "partition", "offset", event_id, table_name, key, payload, headers, error_class, message, fingerprint)
   select $1, $2, $3, l.* from fence, (select u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint
     from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
@@ -31,6 +29,18 @@ const BURY = `with fence as materialized (select from ops.consumer_progress
     next_offset = greatest(p.next_offset, $5::bigint), consumed = p.consumed + $6, dead = p.dead + $6, updated_at = clock_timestamp()
   from fence where p.consumer = $1 and p.topic = $2 and p."partition" = $3)
 select exists (select from fence) as held`
+
+/** Conflicting or not, the row is locked: batches that know a lower floor are waited for, later ones wait. The greatest wins. */
+const RAISE_FLOOR = `with fence as materialized (${FENCE})
+insert into ops.floor as f (source_table, version, occurred_at, raised_at) select $5, $6::bigint, $7::timestamptz, clock_timestamp() from fence
+on conflict (source_table) do update set
+  version = greatest(f.version, excluded.version),
+  occurred_at = case when excluded.version > f.version then excluded.occurred_at else f.occurred_at end,
+  raised_at = case when excluded.version > f.version then excluded.raised_at else f.raised_at end
+returning source_table, version, to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at`
+
+const FLOORS = `select source_table, version, to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as occurred_at
+from ops.floor where version > 0 order by source_table`
 
 const PROGRESS = `select consumer, topic, "partition", epoch, next_offset, consumed, accepted, duplicate, late, dead,
   to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as updated_at
@@ -56,6 +66,17 @@ export function postgresControl({ db }: { readonly db: Db }): Control {
       // Refusals go through: a letter that can't be stored as it is must not hold up the others.
       const { rows } = await db.query({ name: 'control-bury', text: BURY, values }, options)
       if (rows[0]?.['held'] !== 't') throw fenced(fence)
+    },
+    raiseFloor: async ({ table, version, occurredAt }, fence, options) => {
+      // Refusals go through: a floor that says nonsense must not hold up the others.
+      const { rows } = await db.query({ name: 'control-raise-floor', text: RAISE_FLOOR, values: [...placeOf(fence), table, version, occurredAt] }, options)
+      const [row] = rows
+      if (row === undefined) throw fenced(fence)
+      return floorOf(row)
+    },
+    floors: async (options) => {
+      const { rows } = await ask(db, { name: 'control-floors', text: FLOORS, values: [] }, options)
+      return rows.map(floorOf)
     },
     progress: async (options) => {
       const { rows } = await ask(db, { name: 'control-progress', text: PROGRESS, values: [] }, options)
@@ -110,6 +131,11 @@ function fingerprintOf({ table, code, message }: DeadLetter, consumer: string): 
     .update(JSON.stringify([consumer, table, code, alike]))
     .digest('hex')
     .slice(0, 16)
+}
+
+function floorOf(row: Readonly<Record<string, unknown>>): Floor {
+  const occurredAt = row['occurred_at']
+  return { table: String(row['source_table']), version: Number(row['version']), occurredAt: typeof occurredAt === 'string' ? occurredAt : null }
 }
 
 function progressOf(row: Readonly<Record<string, unknown>>): Progress {

@@ -5,12 +5,10 @@ import type { Cancellable } from '../../ports/cancellable.ts'
 import type { DeadLetter, Fence } from '../../ports/sink.ts'
 import { bigintArray, textArray } from './binary-arrays.ts'
 import type { Db } from './db.ts'
-import { fenced } from './fenced.ts'
+import { FENCE, fenced } from './fenced.ts'
 import { indexable, storable } from './storable-text.ts'
 
-const TEXT = `with fence as materialized (select from ops.consumer_progress
-  where consumer = $1 and topic = $2 and "partition" = $3 and epoch = $4
-  for no key update)
+const TEXT = `with fence as materialized (${FENCE})
 , kept as (insert into bronze.events (event_id, source, source_table, key, version, op, before, after, occurred_at, claimed_at, published_at, kafka_topic, kafka_partition, kafka_offset, traceparent)
   select e.id, e.source, e.source_table, e.key, e.version::bigint, e.op, e.before::json, e.after::json, e.occurred_at::timestamptz, e.claimed_at::timestamptz, to_timestamp(e.published_ms / 1000.0), $2, $3, e.kafka_offset, e.traceparent
   from fence, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::text[])

@@ -1,11 +1,13 @@
 /**
- * The one statement that writes a batch: fence, bronze, silver, counts and progress, in one round trip and one transaction.
- * Each event's image is read on its own (`json_to_record`), so a broken one can't reach into its neighbours.
+ * The one statement that writes a batch: fence, floor, bronze, silver, counts and progress, in one round trip and one transaction.
+ * The fence is locked first, as in every statement here. The floor is read under a lock, so that whoever raises it waits for this
+ * batch, and this batch, when it has waited, knows the new one. Each event's image is read on its own (`json_to_record`), so a broken one can't reach into its neighbours.
  */
 import { createHash } from 'node:crypto'
 import { quoted, rawJsonColumns, silverType } from '../../mappings/column-types.ts'
-import type { SourceTable } from '../../tables/table.ts'
+import { qualifiedName, type SourceTable } from '../../tables/table.ts'
 import { EVENT_COLUMNS, type EventColumnName } from './event-columns.ts'
+import { FENCE } from './fenced.ts'
 
 export interface Layers {
   readonly bronze: boolean
@@ -19,24 +21,29 @@ export interface WriteStatement {
   readonly columns: readonly EventColumnName[]
 }
 
-const FENCE = `select from ops.consumer_progress
-  where consumer = $1 and topic = $2 and "partition" = $3 and epoch = $4
-  for no key update`
-
 export function writeStatement(table: SourceTable, { bronze, silver }: Layers): WriteStatement {
   const columns = columnsFor(table, { bronze, silver })
   const arrays = columns.map((name, at) => `$${at + 6}::${EVENT_COLUMNS[name].type}[]`)
   const text = [
     `with fence as materialized (${FENCE})`,
-    `, e as materialized (select u.* from fence, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
+    `, floor as materialized (${silver ? floorOf(table) : 'select 0 as version from fence'})`,
+    `, e as materialized (select u.*, floor.version as floor from floor, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
     ...(bronze ? [`, kept as (${keepAll(table)})`] : []),
     ...(silver ? [`, applied as (${upsert(table)})`] : []),
     `, fate as materialized (select ${fateOf(table, { bronze, silver })} as fate from e)`,
     `, counts as materialized (select count(*) filter (where fate = 'accepted') as accepted, count(*) filter (where fate = 'duplicate') as duplicate, count(*) filter (where fate = 'late') as late, count(*) as consumed from fate)`,
     `, settled as (update ops.consumer_progress as p set next_offset = greatest(p.next_offset, $5::bigint), consumed = p.consumed + counts.consumed, accepted = p.accepted + counts.accepted, duplicate = p.duplicate + counts.duplicate, late = p.late + counts.late, updated_at = clock_timestamp() from counts, fence where p.consumer = $1 and p.topic = $2 and p."partition" = $3)`,
-    `select accepted, duplicate, late, exists (select from fence) as held from counts`,
+    `select accepted, duplicate, late, exists (select from fence) as held, exists (select from floor) as floored from counts`,
   ].join('\n')
   return { name: `write-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text, columns }
+}
+
+function floorOf(table: SourceTable): string {
+  return `select f.version from fence, ops.floor as f where f.source_table = ${nameOf(table)} for share of f`
+}
+
+function nameOf(table: SourceTable): string {
+  return `'${qualifiedName(table).replaceAll("'", "''")}'`
 }
 
 /** Silver alone needs no bookkeeping of bronze; only tables with `json` columns need a row beside the image. */
@@ -47,9 +54,8 @@ function columnsFor(table: SourceTable, { bronze, silver }: Layers): readonly Ev
 }
 
 function keepAll(table: SourceTable): string {
-  const source = `'${`${table.schema}.${table.name}`.replaceAll("'", "''")}'`
   return `insert into bronze.events (event_id, source, source_table, key, version, op, before, after, occurred_at, claimed_at, published_at, received_at, kafka_topic, kafka_partition, kafka_offset, traceparent)
-  select e.id, e.source, ${source}, e.key, e.version, e.op, e.before::json, e.after::json, e.occurred_at::timestamptz, e.claimed_at::timestamptz, to_timestamp(e.published_ms / 1000.0), clock_timestamp(), $2, $3, e.kafka_offset, e.traceparent
+  select e.id, e.source, ${nameOf(table)}, e.key, e.version, e.op, e.before::json, e.after::json, e.occurred_at::timestamptz, e.claimed_at::timestamptz, to_timestamp(e.published_ms / 1000.0), clock_timestamp(), $2, $3, e.kafka_offset, e.traceparent
   from e
   on conflict (event_id) do nothing
   returning event_id`
@@ -68,7 +74,7 @@ function upsert(table: SourceTable): string {
   return `insert into silver.${quoted(table.name)} as t (${[...names, ...own].join(', ')})
   select ${values.join(', ')}, e.version, case when e.op = 'delete' then e.occurred_at::timestamptz end, e.id, clock_timestamp()
   from e, json_to_record(case when e.op = 'delete' then ${keyObject(table)} else ${image}::json end) as r(${record.join(', ')})
-  where e.role = 'n'
+  where e.role = 'n' and e.op <> 'truncate' and e.version > e.floor
   on conflict (${table.key.map(quoted).join(', ')}) do update set ${changing.map((name) => `${name} = excluded.${name}`).join(', ')}
   where excluded._version > t._version
   returning _event_id`
@@ -87,7 +93,8 @@ function fateOf(table: SourceTable, { bronze, silver }: Layers): string {
   return `case
     when e.role = 'n' and e.id in (select _event_id from applied) then 'accepted'
     when e.role = 'r'${bronze ? ` or ${unkept}` : ''} then 'duplicate'
+    when e.op = 'truncate' then case when e.version < e.floor then 'late' else 'accepted' end
     when e.role = 'o' then 'late'
-    else case sign(coalesce(${stands}, 0) - e.version) when 1 then 'late' when 0 then 'duplicate' else case e.role when 's' then 'accepted' else 'late' end end
+    else case sign(coalesce(${stands}, 0) - e.version) when 1 then 'late' when 0 then 'duplicate' else case when e.role = 's' and e.version > e.floor then 'accepted' else 'late' end end
   end`
 }

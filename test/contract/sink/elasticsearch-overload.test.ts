@@ -48,7 +48,7 @@ async function sinkOn(answer: (ids: readonly string[], call: number) => Reply, t
   const pauses: number[] = []
   const clock = { now: () => Date.now(), sleep: async (ms: number) => void pauses.push(ms) }
   const advanced: string[] = []
-  const control = { advance: async (_fence: unknown, nextOffset: string) => void advanced.push(nextOffset) }
+  const control = { advance: async (_fence: unknown, nextOffset: string) => void advanced.push(nextOffset), floors: async () => [] }
   const client = elasticsearchClient({ url: `http://127.0.0.1:${port}/behind/a/path`, apiKey: 'a-key', requestTimeoutMs: timeoutMs })
   const sink = elasticsearchSink({ client, control, clock, random: () => 0.5, indices: { leads: { version: 1 } } })
   return { sink, calls, pauses, advanced, headers }

@@ -38,7 +38,7 @@ export function uniqueName(): string {
 export async function tableWithIndex(client: Client, columns: Columns, fields: Record<string, 'text' | 'flattened' | 'object'> = {}) {
   const of: SourceTable = table({ schema: 'public', name: uniqueName(), key: Object.keys(columns).slice(0, 1), columns })
   const indices = { [of.name]: { version: 1, fields } }
-  await prepareIndices(client, pipelineOf(of, indices), () => {}, { signal: never })
+  await prepareIndices({ client, floors: async () => [] }, pipelineOf(of, indices), () => {}, { signal: never })
   return { table: of, indices, index: `${of.name}-v1` }
 }
 

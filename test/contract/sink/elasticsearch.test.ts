@@ -21,6 +21,7 @@ const sinkOn = (client: Client, indices: Record<string, { readonly version: numb
   const advanced: { nextOffset: string; consumed: number; report: WriteReport }[] = []
   const control = {
     advance: async (_fence: unknown, nextOffset: string, consumed: number, report: WriteReport) => void advanced.push({ nextOffset, consumed, report }),
+    floors: async () => [],
   }
   return { sink: elasticsearchSink({ client, control, clock: systemClock(), random: () => 0, indices }), advanced }
 }
@@ -243,7 +244,7 @@ describe('indices', () => {
     const prepare = async (columns: Record<string, 'text' | 'smallint' | 'date'>, version = 1) => {
       steps.length = 0
       await prepareIndices(
-        server.client(),
+        { client: server.client(), floors: async () => [] },
         pipelineOf({ ...table, columns }, { [table.name]: { ...indices[table.name], version } }),
         ({ did }) => steps.push(did),
         options,
@@ -261,7 +262,7 @@ describe('indices', () => {
     await sink.write(batchOf(table, [eventOf(table, 'a', 1, '{"id":"a"}')]), options)
     const second = { [table.name]: { version: 2 } }
     const steps: string[] = []
-    const prepare = () => prepareIndices(server.client(), pipelineOf(table, second), ({ did }) => steps.push(did), options)
+    const prepare = () => prepareIndices({ client: server.client(), floors: async () => [] }, pipelineOf(table, second), ({ did }) => steps.push(did), options)
     await prepare()
     await sinkOn(server.client(), second).sink.write(batchOf(table, [eventOf(table, 'a', 1, '{"id":"a"}')]), options)
     await prepare()

@@ -26,6 +26,7 @@ export function publisherOf({ call }: Process, publisher: Publisher): Publisher 
 export function sinkOf({ call }: Process, sink: Sink): Sink {
   return {
     write: (batch, options) => call(() => sink.write(batch, options)),
+    sweepBelow: (sweep, options) => call(() => sink.sweepBelow(sweep, options)),
     keep: (letters, fence, options) => call(() => sink.keep(letters, fence, options)),
   }
 }
@@ -35,6 +36,8 @@ export function controlOf({ call }: Process, control: Control): Control {
     take: (of, options) => call(() => control.take(of, options)),
     advance: (fence, nextOffset, consumed, report, options) => call(() => control.advance(fence, nextOffset, consumed, report, options)),
     bury: (letters, fence, nextOffset, options) => call(() => control.bury(letters, fence, nextOffset, options)),
+    raiseFloor: (floor, fence, options) => call(() => control.raiseFloor(floor, fence, options)),
+    floors: (options) => call(() => control.floors(options)),
     progress: (options) => call(() => control.progress(options)),
   }
 }

@@ -8,6 +8,7 @@ import { memoryTopics } from '../../../shared/adapters/memory/topics.ts'
 import { createConditions } from '../../../shared/engine/condition.ts'
 import { createDeliver } from '../../../shared/engine/deliver.ts'
 import { createNudge, createPersist } from '../../../shared/engine/persist.ts'
+import { TRUNCATE_KEY } from '../../../shared/events/change.ts'
 import { encode, type Event, type LogRecord } from '../../../shared/events/envelope.ts'
 import type { Control } from '../../../shared/ports/control.ts'
 import type { Log } from '../../../shared/ports/log.ts'
@@ -36,6 +37,25 @@ export function recordOf(id: number, version: number, over: { readonly after?: s
     { ref: 'test', claimedAt: '2026-11-22T18:00:00.000Z', traceparent: '00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01' },
   )
   return { topic: TOPIC, partition: 0, offset: String(version), timestampMs: 0, key: message.key, value: message.value, headers: message.headers }
+}
+
+/** The record of a truncate of the table that drew `version`. */
+export function truncateOf(version: number, over: { readonly headers?: LogRecord['headers'] } = {}): LogRecord {
+  const message = encode(
+    {
+      version,
+      table: 'public.people',
+      topic: TOPIC,
+      key: TRUNCATE_KEY,
+      op: 'truncate',
+      before: null,
+      after: null,
+      occurredAt: '2026-11-22T18:00:00.000002Z',
+      traceparent: null,
+    },
+    { ref: 'test', claimedAt: '2026-11-22T18:00:00.000Z', traceparent: '' },
+  )
+  return { ...recordOf(0, version), key: message.key, value: message.value, headers: { ...message.headers, ...over.headers } }
 }
 
 export interface WorldOptions {
@@ -72,6 +92,10 @@ export function createWorld({ refuses, refusal, maxMessageBytes, before = () => 
       call(`write ${batch.events.map(({ version }) => version).join(',')} → ${batch.nextOffset}`)
       return inner.sink.write(batch, options)
     },
+    sweepBelow: async (sweep, options) => {
+      call(`sweep below ${sweep.floor.version}`)
+      return inner.sink.sweepBelow(sweep, options)
+    },
     keep: async (letters, fence, options) => {
       call(`keep ${letters.length}`)
       return inner.sink.keep(letters, fence, options)
@@ -86,6 +110,10 @@ export function createWorld({ refuses, refusal, maxMessageBytes, before = () => 
     advance: async (fence, nextOffset, consumed, report, options) => {
       call(`advance → ${nextOffset}`)
       return inner.control.advance(fence, nextOffset, consumed, report, options)
+    },
+    raiseFloor: async (floor, fence, options) => {
+      call(`raise the floor to ${floor.version}`)
+      return inner.control.raiseFloor(floor, fence, options)
     },
     bury: async (letters, fence, nextOffset, options) => {
       call(`bury ${letters.length} → ${nextOffset}`)

@@ -21,7 +21,7 @@ test('every event is a CloudEvent 1.0 in the binary mode of the Kafka binding', 
       expect(event).toMatchObject({
         specversion: '1.0',
         id: `${change.table}:${change.version}`,
-        type: `afluente.row.${{ insert: 'inserted', update: 'updated', delete: 'deleted', read: 'read' }[change.op]}`,
+        type: `afluente.${{ insert: 'row.inserted', update: 'row.updated', delete: 'row.deleted', read: 'row.read', truncate: 'table.truncated' }[change.op]}`,
         subject: change.key,
         sequence: String(change.version),
         claimedat: context.claimedAt,
