@@ -1,0 +1,154 @@
+/** One database in which one random schema after the other lives, is written by several sessions, and is compared with its stream. */
+import { compare } from './model.ts'
+import { playAtOnce, playInTurns } from './play.ts'
+import { randomFrom, type Random } from './random.ts'
+import { createReaders, type Readers } from './readers.ts'
+import { randomSchema, type Schema, type Table } from './schema.ts'
+import { randomScript, type Step } from './script.ts'
+import { SCHEMA } from './kinds.ts'
+import type { TestPostgres } from '../postgres.ts'
+import { openSource, type Source } from '../source.ts'
+
+export interface Figures {
+  readonly tables: number
+  readonly statements: number
+  /** Of them, those that Postgres refused. */
+  readonly refused: number
+  readonly events: number
+}
+
+/** A fault in Afluente instead of the real thing, to show that it would be found. */
+export interface Mutant {
+  /** Before any session writes. */
+  readonly inDatabase?: (source: Source) => Promise<void>
+  /** After a table was captured. */
+  readonly inTable?: (source: Source, table: Table) => Promise<void>
+}
+
+export interface World {
+  /** Throws a `FuzzFailure` when anything is not as it must be. */
+  run(seed: number): Promise<Figures>
+  close(): Promise<void>
+}
+
+/** What went wrong, and all that is needed to see it again by hand. */
+export class FuzzFailure extends Error {
+  override readonly name = 'FuzzFailure'
+  readonly seed: number
+  readonly script: string
+
+  constructor(seed: number, script: string, cause: unknown) {
+    super(`Seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    this.seed = seed
+    this.script = script
+  }
+}
+
+const WRITERS = [false, true, false, true] as const
+const STATEMENTS = 40
+const SMALL_TRUNCATE = 3
+
+export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Promise<World> {
+  const source = await openSource(postgres)
+  const admin = await source.connect('superuser')
+  const name = (await admin.value('select current_database()')) ?? ''
+  await admin.run(`create extension if not exists citext schema extensions;
+    alter database ${name} set deadlock_timeout = '20ms'; alter database ${name} set statement_timeout = '20s';
+    grant create on database ${name} to project_owner`)
+  const truncateAlways = await admin.value(`select pg_get_functiondef('afluente.capture_truncate'::regproc)`)
+  await mutant.inDatabase?.(source)
+  const sessions = await Promise.all(WRITERS.map((superuser) => source.connect(superuser ? 'superuser' : 'owner')))
+  const clock = await source.connect()
+  const reader = await source.connect()
+  await reader.run('set role service_role')
+  // As the triggers print.
+  await admin.run(`set timezone = 'UTC'; set search_path = ''; set intervalstyle = 'postgres'; set datestyle = 'ISO, YMD'`)
+
+  /** So that a handful of rows is many, now and then: a floor then, and no deletes. */
+  const lowerFloor = async (low: boolean) => {
+    const definition = truncateAlways ?? ''
+    const lowered = definition.replaceAll('100001', String(SMALL_TRUNCATE + 1)).replaceAll('100000', String(SMALL_TRUNCATE))
+    if (lowered === definition) throw new Error('afluente.capture_truncate has no number to lower')
+    await source.run(low ? lowered : definition)
+  }
+
+  const setUp = async (schema: Schema, random: Random): Promise<{ readers: Readers; shards: number }> => {
+    await source.run(`create schema ${SCHEMA}`)
+    await source.run(schema.ddl.join(';\n'))
+    for (const [at, call] of schema.capture.entries()) {
+      await source.run(call)
+      const table = schema.tables[at]
+      if (table !== undefined) await mutant.inTable?.(source, table)
+    }
+    const shards = random.pick([1, 4, 8])
+    await clock.run(`select afluente.set_shards(${shards})`)
+    if (random.chance(0.3)) await lowerFloor(true)
+    return { shards, readers: createReaders({ session: reader, clock, random: random.fork(), shards }) }
+  }
+
+  const tearDown = async () => {
+    await Promise.all(sessions.map((session) => session.run('rollback').catch(() => undefined)))
+    for (const { gid } of await admin.run('select gid from pg_prepared_xacts where database = current_database()')) await admin.run(`rollback prepared '${gid}'`)
+    await source.run(`select afluente.release_table(table_oid) from afluente.captured_tables where schema_name = '${SCHEMA}'`)
+    await admin.run(`set client_min_messages = warning; drop schema if exists ${SCHEMA} cascade`)
+    await source.run('delete from afluente.outbox; delete from afluente.failures')
+    await lowerFloor(false)
+    await Promise.all(sessions.map((session) => session.run('discard all')))
+  }
+
+  const check = async (schema: Schema, readers: Readers) => {
+    for (const { gid } of await admin.run('select gid from pg_prepared_xacts where database = current_database() order by gid')) {
+      await admin.run(`commit prepared '${gid}'`)
+    }
+    await readers.drain()
+    const stuck = await source.outbox()
+    if (stuck.length > 0) throw new Error(`${stuck.length} changes stay in the outbox: ${JSON.stringify(stuck[0])}`)
+    const failures = await source.run(
+      `select source_table, failure as failure from afluente.failures union all select schema_name || '.' || table_name, last_failure from afluente.captured_tables where failures > 0 or reconcile_since is not null`,
+    )
+    // A partition that goes marks its table, though nothing was in it.
+    const real = failures.filter(({ failure }) => failure?.startsWith('55000: partitions') !== true)
+    if (real.length > 0) throw new Error(`A trigger failed: ${JSON.stringify(real)}`)
+    const committed = new Set((await admin.run(`select stamp from ${SCHEMA}.stamps`)).map(({ stamp }) => stamp ?? ''))
+    await compare(admin, schema.tables, readers.log, committed)
+  }
+
+  return {
+    run: async (seed) => {
+      const random = randomFrom(seed)
+      const schema = randomSchema(random)
+      const lines = [`-- seed ${seed}`, `create schema ${SCHEMA};`, ...schema.ddl.map((sql) => `${sql};`), ...schema.capture.map((sql) => `${sql};`)]
+      const note = (line: string) => lines.push(line)
+      let stamps = 0
+      let prepared = 0
+      const script = (statements: number): Step[] =>
+        randomScript({
+          random,
+          tables: schema.tables,
+          sessions: WRITERS.slice(0, 2 + random.below(3)).map((superuser) => ({ superuser })),
+          statements,
+          stamp: () => `s${(stamps += 1)}`,
+          prepared: () => `${name} ${seed} ${(prepared += 1)}`,
+        })
+      const scripts = [script(STATEMENTS), script(STATEMENTS)]
+      try {
+        const { readers, shards } = await setUp(schema, random)
+        note(`-- ${shards} shards`)
+        const deps = { sessions, readers, random: random.fork(), note }
+        for (const [at, steps] of scripts.entries()) {
+          note(at === 0 ? '-- in turns' : '-- at once')
+          await (at === 0 ? playInTurns : playAtOnce)(deps, steps)
+          await check(schema, readers)
+        }
+        const done = lines.filter((line) => line.startsWith('/*'))
+        const refused = done.filter((line) => !line.endsWith('-- done'))
+        return { tables: schema.tables.length, statements: done.length, refused: refused.length, events: readers.log.size }
+      } catch (error) {
+        throw new FuzzFailure(seed, lines.join('\n'), error)
+      } finally {
+        await tearDown()
+      }
+    },
+    close: () => source.close(),
+  }
+}
