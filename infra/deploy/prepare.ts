@@ -1,5 +1,5 @@
 /**
- * Makes everything ready that a definition needs before its functions run: shards, tables, topics, indices. Run at every deploy
+ * Makes everything ready that a definition needs before its functions run: the source after a restore, shards, tables, topics, indices. Run at every deploy
  * and every local start; running it again changes nothing. Nothing is ever deleted.
  */
 import { systemClock } from '../../shared/adapters/clock.ts'
@@ -15,6 +15,7 @@ import type { Log } from '../../shared/ports/log.ts'
 import { checkSource } from './check-source.ts'
 import { indices } from './indices.ts'
 import { migrate } from './migrate.ts'
+import { rebasedLines, rebaseSource } from './rebase.ts'
 import { setShards } from './shards.ts'
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }
@@ -50,7 +51,7 @@ export async function prepare({
   sourceLines.forEach((line) => onStep(`source database: ${line}`))
   const migrated = migrate(analyticsUrl)
   const outcomes = await Promise.allSettled([
-    sourceUrl === undefined ? undefined : setShards(sourceUrl, shardsOf(pipeline)).then((line) => onStep(`source database: ${line}`)),
+    sourceUrl === undefined ? undefined : mendSource(sourceUrl, pipeline, (line) => onStep(`source database: ${line}`)),
     migrated.then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),
     topics(kafka, pipeline, signal).then((lines) => lines.forEach((line) => onStep(`topics: ${line}`))),
     elasticsearch === undefined
@@ -67,6 +68,12 @@ export async function prepare({
     const texts = faults.map((fault) => `  - ${fault instanceof Error ? fault.message : String(fault)}`)
     throw new AfluenteError('unavailable', 'prepare', `${faults.length} parts could not be prepared:\n${texts.join('\n')}`, { cause: faults[0] })
   }
+}
+
+/** One after the other: each wants the outbox to itself. */
+async function mendSource(url: string, pipeline: AnyPipeline, onLine: (line: string) => void): Promise<void> {
+  rebasedLines(await rebaseSource(url)).forEach(onLine)
+  onLine(await setShards(url, shardsOf(pipeline)))
 }
 
 async function topics(settings: KafkaSettings, pipeline: AnyPipeline, signal: AbortSignal): Promise<readonly string[]> {

@@ -102,10 +102,13 @@ async function faultOf(error: unknown, client: pg.Client): Promise<AfluenteError
 async function holders(client: pg.Client): Promise<string> {
   try {
     const { rows } = await client.query<{ holder: string }>(
-      `select format('process %s (%s)', a.pid, concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), a.state, 'open since ' || a.xact_start)) as holder
-       from pg_stat_activity a
-       where a.pid <> pg_backend_pid()
-         and a.pid in (select l.pid from pg_locks l where l.relation = 'afluente.outbox'::regclass and l.granted)
+      `select coalesce(
+         format('process %s (%s)', a.pid, concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), a.state, 'open since ' || a.xact_start)),
+         format('the prepared transaction %L of %s', p.gid, p.owner), 'process ' || l.pid) as holder
+       from pg_locks l
+       left join pg_stat_activity a on a.pid = l.pid
+       left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction
+       where l.relation = 'afluente.outbox'::regclass and l.granted and l.pid is distinct from pg_backend_pid()
        order by a.xact_start nulls last limit 5`,
     )
     if (rows.length > 0) return rows.map(({ holder }) => holder).join('; ')

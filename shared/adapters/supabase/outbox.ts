@@ -110,7 +110,7 @@ function settledOf(name: string, { epoch, status }: Readonly<Record<string, unkn
 
 const KEEPS: readonly unknown[] = ['images', 'keys', 'nothing'] satisfies readonly Keeps[]
 
-function backlogOf({ failures, keeps = 'images', leased, oldestMs, refused = null, rows, tables }: Readonly<Record<string, unknown>>): Backlog {
+function backlogOf({ failures, keeps, leased, oldestMs, refused, rows, tables }: Readonly<Record<string, unknown>>): Backlog {
   if (
     typeof rows !== 'number' ||
     !(oldestMs === null || typeof oldestMs === 'number') ||
@@ -126,7 +126,7 @@ function backlogOf({ failures, keeps = 'images', leased, oldestMs, refused = nul
 }
 
 function tableOf(entry: unknown): TableBacklog {
-  const { failures, keysOnlySince = null, problem, reconcileSince = null, table, topic } = isRecord(entry) ? entry : {}
+  const { failures, keysOnlySince, problem, reconcileSince, table, topic } = isRecord(entry) ? entry : {}
   if (
     typeof table !== 'string' ||
     typeof topic !== 'string' ||

@@ -74,17 +74,32 @@ describe('the outbox through PostgREST', () => {
   })
 
   test('the backlog, and what is wrong with tables', async () => {
+    const table = {
+      table: 'public.leads',
+      topic: 'afluente.public.leads',
+      failures: 1,
+      problem: 'gone',
+      reconcileSince: '2026-11-22T18:00:00.123456Z',
+      keysOnlySince: null,
+    }
     const backlog = {
       rows: 3,
       oldestMs: 1_234,
       leased: true,
       failures: 1,
-      tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, lastFailure: '22P02', reconcileSince: null, problem: 'gone' }],
+      refused: 'this database is a copy of another one',
+      keeps: 'keys',
+      tables: [{ ...table, lastFailure: '22P02' }],
     }
-    expect(await answering({ data: backlog }).outbox.backlog({ signal })).toEqual({
-      ...backlog,
-      tables: [{ table: 'public.leads', topic: 'afluente.public.leads', failures: 1, problem: 'gone' }],
-    })
+    expect(await answering({ data: backlog }).outbox.backlog({ signal })).toEqual({ ...backlog, tables: [table] })
+    for (const wrong of [
+      { ...backlog, refused: undefined },
+      { ...backlog, refused: 7 },
+      { ...backlog, keeps: 'all' },
+      { ...backlog, tables: [{ ...table, keysOnlySince: 1 }] },
+      { ...backlog, tables: [{ ...table, reconcileSince: undefined }] },
+    ])
+      await expect(answering({ data: wrong }).outbox.backlog({ signal })).rejects.toMatchObject({ code: 'unreadable-answer' })
   })
 
   const unreadable: readonly unknown[] = [
