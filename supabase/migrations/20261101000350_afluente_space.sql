@@ -40,11 +40,13 @@ set search_path = ''
 as $$
 declare
   moment bigint := 4 * (extract(epoch from clock_timestamp()) * 1000)::bigint;
-  former int := (select m.last_value % 4 from afluente.outbox_measured m);
-  budget bigint := (select i.outbox_budget from afluente.installation i);
+  former int;
+  budget bigint;
   waiting bigint;
   keeps int;
 begin
+  former := (select m.last_value % 4 from afluente.outbox_measured m);
+  budget := (select i.outbox_budget from afluente.installation i);
   -- Taking the turn first lets everybody else go on with what was measured before.
   perform setval('afluente.outbox_measured', moment + former);
   waiting := afluente.outbox_bytes(budget);

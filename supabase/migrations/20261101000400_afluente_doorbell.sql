@@ -1,11 +1,13 @@
 -- The doorbell: a webhook call that says "there is work". It carries nothing and may be lost; the sweep finds what it left.
 
 -- Rings. Where to and with which secret stands in Vault, under the names afluente_capture_url and afluente_webhook_secret.
--- Without pg_net, Vault or those two names nobody is rung. Never raises: it runs inside users' transactions.
+-- Without pg_net, Vault or those two names nobody is rung. Never raises, and waits for nobody who has locked them: it runs
+-- inside users' transactions.
 create function afluente.ring() returns void
 language plpgsql
 security definer
 set search_path = ''
+set lock_timeout = '50ms'
 as $$
 declare
   url text;

@@ -143,7 +143,11 @@ begin
   end if;
   return null;
 exception when others then
-  perform afluente.note_failure({name}, sqlstate, sqlerrm);
+  begin
+    perform afluente.note_failure({name}, sqlstate, sqlerrm);
+  exception when others then
+    null;
+  end;
   return null;
 end
 $capture$;

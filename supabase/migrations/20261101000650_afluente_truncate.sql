@@ -16,7 +16,7 @@ set bytea_output = 'hex'
 set row_security = off
 as $$
 declare
-  captured afluente.captured_tables;
+  captured record;
   source_table text;
   target text;
   whole boolean;
@@ -79,7 +79,11 @@ begin
   end if;
   return null;
 exception when others then
-  perform afluente.note_failure(source_table, sqlstate, sqlerrm);
+  begin
+    perform afluente.note_failure(source_table, sqlstate, sqlerrm);
+  exception when others then
+    null;
+  end;
   return null;
 end
 $$;
