@@ -15,7 +15,9 @@ export default defineConfig({
       { test: { name: 'unit', include: files('test/unit'), setupFiles } },
       { test: { name: 'architecture', include: files('test/architecture'), setupFiles, testTimeout: 60_000 } },
       { test: { name: 'flow', include: files('test/flow/memory'), setupFiles, testTimeout: 60_000 } },
-      { test: { name: 'contract', include: files('test/contract'), setupFiles, ...onRealServers } },
+      { test: { name: 'contract', include: files('test/contract'), exclude: files('test/contract/source'), setupFiles, ...onRealServers } },
+      // Each file has a Postgres of its own; two at a time.
+      { test: { name: 'source', include: files('test/contract/source'), setupFiles, ...onRealServers, fileParallelism: true, maxWorkers: 2 } },
       { test: { name: 'real', include: files('test/flow/real'), globalSetup: 'test/support/stack-setup.ts', ...onRealServers, testTimeout: 180_000 } },
       'test/workers/vitest.config.ts',
     ],

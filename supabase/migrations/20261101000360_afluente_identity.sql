@@ -30,7 +30,8 @@ begin
       lock table afluente.outbox in exclusive mode nowait;
       perform afluente.renumber(pg_postmaster_start_time());
     exception when lock_not_available then
-      null;
+      -- Where a snapshot was put back, what is being written now may end below what was delivered.
+      update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
     end;
     perform afluente.lift();
     update afluente.installation i set server_started_at = pg_postmaster_start_time();
@@ -70,23 +71,22 @@ $$;
 -- outbox locked. Answers how many.
 create function afluente.renumber(since timestamptz) returns bigint
 language plpgsql
+volatile
 security definer
 set search_path = ''
 as $$
 declare
-  lowest bigint := (select min(o.version) from afluente.outbox o where o.occurred_at >= since);
-  shift bigint;
+  -- Above every version there is, so none of the new ones is in anybody's way.
+  base bigint := afluente.lift();
   changes bigint;
 begin
-  if lowest is null then
-    return 0;
-  end if;
-  shift := afluente.lift() - lowest;
-  perform setval('afluente.version', v.last_value + (select max(o.version) from afluente.outbox o) - lowest) from afluente.version v;
-  -- In two steps, since a new version may for a moment be another's old one.
-  update afluente.outbox o set version = -o.version where o.occurred_at >= since;
-  update afluente.outbox o set version = -o.version + shift where o.version < 0;
+  update afluente.outbox o set version = base + w.rank
+  from (
+    select w.shard, w.version, row_number() over (order by w.version) as rank from afluente.outbox w where w.occurred_at >= since
+  ) w
+  where o.shard = w.shard and o.version = w.version;
   get diagnostics changes = row_count;
+  perform setval('afluente.version', base + changes);
   return changes;
 end
 $$;

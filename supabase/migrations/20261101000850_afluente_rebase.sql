@@ -57,12 +57,17 @@ begin
   lock table afluente.installation in share row exclusive mode;
   "from" := (select v.last_value from afluente.version v);
   changes := afluente.renumber('-infinity');
-  perform afluente.lift();
   perform afluente.raise_epochs();
   for captured in
     select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
   loop
-    perform afluente.capture_table(captured.table_oid, captured.topic, captured.exclude, captured.with_before);
+    -- Where the numbers still hold they know of renames; in what came out of a dump the names have to.
+    perform afluente.capture_table(
+      captured.table_oid, captured.topic,
+      case when captured.numbers_of = captured.table_oid
+        then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
+      captured.with_before
+    );
   end loop;
   update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
   perform afluente.move_in();
