@@ -2,7 +2,7 @@
  * A source database in memory: rows, transactions, and the outbox their changes go into. Like the real one: a version is
  * drawn when the row is written, under the row's lock, and shows only when its transaction commits; a rollback leaves a gap.
  */
-import type { Change, Op } from '../../events/change.ts'
+import { type Change, type Op, TRUNCATE_KEY } from '../../events/change.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Outbox } from '../../ports/outbox.ts'
 import { memoryOutbox } from './outbox.ts'
@@ -27,8 +27,10 @@ export interface RowWrite {
 export interface Transaction {
   /** Writes a row and draws its change's version. Null when there was nothing to delete. Throws when another open transaction holds the row: the real one would wait. */
   write(row: RowWrite): Change | null
-  /** True while this transaction has written the row and is open. */
-  holds(table: string, key: string): boolean
+  /** Empties the table: one change, whose version is a floor. Throws when another open transaction holds a row of it. */
+  truncate(table: string): Change
+  /** True while this transaction has written the row, or any row of the table, or has truncated it, and is open. */
+  holds(table: string, key?: string): boolean
   commit(): void
   rollback(): void
 }
@@ -64,9 +66,17 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
     return found
   }
 
+  const draw = (change: Omit<Change, 'version' | 'topic' | 'occurredAt'>): Change => {
+    lastVersion += 1
+    return { ...change, version: lastVersion, topic: `afluente.${change.table}`, occurredAt: new Date(clock.now()).toISOString().replace('Z', '000Z') }
+  }
+  /** The transaction that holds the row, or the whole table. */
+  const holderOf = (table: string, key: string) => locks.get(`${table} ${key}`) ?? locks.get(`${table} ${TRUNCATE_KEY}`)
+
   const begin = (): Transaction => {
     const written: Change[] = []
     const own = new Map<string, string | null>()
+    const emptied = new Set<string>()
     const end = () => {
       for (const [lock, holder] of locks) if (holder === transaction) locks.delete(lock)
       written.length = 0
@@ -74,32 +84,35 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
     const transaction: Transaction = {
       write: ({ table, key, after, traceparent = null }) => {
         const lock = `${table} ${key}`
-        if ((locks.get(lock) ?? transaction) !== transaction)
+        if ((holderOf(table, key) ?? transaction) !== transaction)
           throw new Error(`${table} ${key} is locked by another open transaction. Commit or roll it back first.`)
-        const before = own.get(lock) ?? (own.has(lock) ? null : (committed(table).get(key) ?? null))
+        const before = own.get(lock) ?? (own.has(lock) || emptied.has(table) ? null : (committed(table).get(key) ?? null))
         if (before === null && after === null) return null
         locks.set(lock, transaction)
         own.set(lock, after)
-        lastVersion += 1
         const op = opOf(before, after)
-        const change: Change = {
-          version: lastVersion,
-          table,
-          topic: `afluente.${table}`,
-          key,
-          op,
-          before: op === 'delete' || (op === 'update' && withBefore.includes(table)) ? before : null,
-          after,
-          occurredAt: new Date(clock.now()).toISOString().replace('Z', '000Z'),
-          traceparent,
-        }
+        const keepsBefore = op === 'delete' || (op === 'update' && withBefore.includes(table))
+        const change = draw({ table, key, op, before: keepsBefore ? before : null, after, traceparent })
         written.push(change)
         return change
       },
-      holds: (table, key) => locks.get(`${table} ${key}`) === transaction,
+      truncate: (table) => {
+        for (const [lock, holder] of locks)
+          if (lock.startsWith(`${table} `) && holder !== transaction)
+            throw new Error(`A row of ${table} is locked by another open transaction. Commit or roll it back first.`)
+        locks.set(`${table} ${TRUNCATE_KEY}`, transaction)
+        emptied.add(table)
+        for (const lock of own.keys()) if (lock.startsWith(`${table} `)) own.set(lock, null)
+        const change = draw({ table, key: TRUNCATE_KEY, op: 'truncate', before: null, after: null, traceparent: null })
+        written.push(change)
+        return change
+      },
+      holds: (table, key) =>
+        key === undefined ? [...locks].some(([lock, holder]) => lock.startsWith(`${table} `) && holder === transaction) : holderOf(table, key) === transaction,
       commit: () => {
         for (const change of written) {
-          if (change.after === null) committed(change.table).delete(change.key)
+          if (change.op === 'truncate') committed(change.table).clear()
+          else if (change.after === null) committed(change.table).delete(change.key)
           else committed(change.table).set(change.key, change.after)
           history.push(change)
           rows.set(change.version, { shard: hashOf(change.key) % shards, change })

@@ -24,6 +24,32 @@ function withoutVersionGuard(sink: Sink, analytics: MemoryAnalytics): Sink {
   }
 }
 
+/** Late events from before a truncate are taken as if there had been none. */
+function withoutFloorInGuard(sink: Sink, analytics: MemoryAnalytics): Sink {
+  return {
+    ...sink,
+    write: async (batch, options) => {
+      const floors = [...analytics.floors]
+      analytics.floors.clear()
+      try {
+        return await sink.write(batch, options)
+      } finally {
+        for (const [table, floor] of floors) analytics.floors.set(table, floor)
+      }
+    },
+  }
+}
+
+/** The floor keeps out what comes, and what stands below it stays. */
+function withoutSweep(sink: Sink): Sink {
+  return { ...sink, sweepBelow: async () => ({ rows: 0, next: null }) }
+}
+
+/** The first step of a sweep is taken for all of it. */
+function sweepingOnce(sink: Sink): Sink {
+  return { ...sink, sweepBelow: async (sweep, options) => ({ ...(await sink.sweepBelow(sweep, options)), next: null }) }
+}
+
 /** A deleted row is really gone, and with it the version that kept older events out. */
 function withoutTombstones(sink: Sink, analytics: MemoryAnalytics): Sink {
   return {
@@ -108,6 +134,9 @@ function committingFirst(subscription: Subscription): Subscription {
 
 export const mutants: Readonly<Record<string, Tampering>> = {
   'the version guard is off': { sink: withoutVersionGuard },
+  'the floor is not in the guard': { sink: withoutFloorInGuard },
+  'what stands below a floor is not swept': { sink: withoutSweep },
+  'a sweep ends after its first step': { sink: sweepingOnce },
   'deletes leave no tombstone': { sink: withoutTombstones },
   'the sink takes writes of an epoch that is over': { sink: withoutEpochCheck },
   'bronze forgets what silver refused': { sink: forgetful },

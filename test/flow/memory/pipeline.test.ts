@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { brokenPromises } from './promises.ts'
+import { brokenPromises, floorOf } from './promises.ts'
 import { play, scenario } from './scenario.ts'
+import { TABLE_NAME } from './setting.ts'
 import { createWorld } from './world.ts'
 
 const RUNS = Number(process.env['AFLUENTE_TEST_RUNS'] ?? 500)
@@ -27,6 +28,10 @@ test('the scenarios reach what the promises are about: none of it is left to cha
       const versions = world.source.history.map(({ version }) => version)
       count('late commits', versions.filter((version, at) => version < Math.max(...versions.slice(0, at))).length)
       count('deletes', world.source.history.filter(({ op }) => op === 'delete').length)
+      count('truncates', world.source.history.filter(({ op }) => op === 'truncate').length)
+      const floor = floorOf(world)
+      count('rows swept', [...(world.sides[0]?.analytics.silver.get(TABLE_NAME)?.values() ?? [])].filter(({ version }) => version === floor).length)
+      count('rows after a truncate', floor === 0 ? 0 : world.source.rows(TABLE_NAME).size)
       for (const { event, fields } of world.lines) {
         if (event === 'capture.ended') count(`capture ended ${String(fields['ending'])}`, 1)
         else count(`${event} ${String(fields['code'] ?? '')}`.trim(), 1)
@@ -44,7 +49,19 @@ test('the scenarios reach what the promises are about: none of it is left to cha
   )
   const endings = ['idle', 'busy', 'handed-over', 'fenced'].map((ending) => `capture ended ${ending}`)
   const interruptions = ['consumer.interrupted epoch', 'consumer.interrupted generation', 'consumer.resumed', 'dead-letter.buried too-large']
-  const wanted = ['late commits', 'deletes', 'duplicates', 'late events', 'dead letters', 'epochs after the first', ...endings, ...interruptions]
+  const wanted = [
+    'late commits',
+    'deletes',
+    'truncates',
+    'rows swept',
+    'rows after a truncate',
+    'duplicates',
+    'late events',
+    'dead letters',
+    'epochs after the first',
+    ...endings,
+    ...interruptions,
+  ]
   expect(
     wanted.filter((what) => (seen[what] ?? 0) === 0),
     JSON.stringify(seen),

@@ -27,16 +27,27 @@ function onTopic({ source, topics }: World): string[] {
   ]
 }
 
-/** I9: each key stands at its highest version, deleted or as it was; where no row was refused that is the source's own row. */
-function inRows({ source }: World, { name, analytics }: Side): string[] {
+/** The version of the last truncate: what is not above it is dead. */
+export function floorOf({ source }: World): number {
+  return Math.max(0, ...source.history.filter(({ op }) => op === 'truncate').map(({ version }) => version))
+}
+
+/**
+ * I9: each key stands at its highest version above the floor, deleted or as it was; where no row was refused that is the source's own row.
+ * A key that has none is nowhere, or a tombstone.
+ */
+function inRows(world: World, { name, analytics }: Side): string[] {
+  const { source } = world
   const rows = analytics.silver.get(TABLE_NAME) ?? new Map()
+  const floor = floorOf(world)
   const faults: string[] = []
-  for (const key of new Set(source.history.map((change) => change.key))) {
-    const changes = source.history.filter((change) => change.key === key)
+  const ofRows = source.history.filter(({ op }) => op !== 'truncate')
+  for (const key of new Set(ofRows.map((change) => change.key))) {
+    const changes = ofRows.filter((change) => change.key === key && change.version > floor)
     const last = changes.filter(({ after }) => !isDead(after)).toSorted((a, b) => b.version - a.version)[0]
     const row = rows.get(key)
-    if (row?.version !== last?.version || (row?.after ?? null) !== (last?.after ?? null))
-      faults.push(`${name}: ${key} is ${JSON.stringify(row)} and should be at ${last?.version} ${last?.after}`)
+    if ((last !== undefined && row?.version !== last.version) || (row?.after ?? null) !== (last?.after ?? null))
+      faults.push(`${name}: ${key} is ${JSON.stringify(row)} and should be at ${last?.version} ${last?.after}, above the floor ${floor}`)
     const anyRefused = changes.some(({ after }) => isDead(after))
     if (!anyRefused && (row?.after ?? null) !== (source.rows(TABLE_NAME).get(key) ?? null)) faults.push(`${name}: ${key} differs from the source`)
   }
@@ -81,9 +92,13 @@ function inCounts({ name, analytics }: Side): string[] {
   )
 }
 
-/** I9: both sinks hold the same versions. */
-function between({ sides: [postgres, index] }: World): string[] {
-  const versions = (side: Side | undefined) =>
-    JSON.stringify([...(side?.analytics.silver.get(TABLE_NAME) ?? [])].map(([key, row]) => `${key} ${row.version}`).toSorted())
+/** I9: both sinks hold the same versions, of all that is above the floor. */
+function between(world: World): string[] {
+  const [postgres, index] = world.sides
+  const floor = floorOf(world)
+  const versions = (side: Side | undefined) => {
+    const rows = [...(side?.analytics.silver.get(TABLE_NAME) ?? [])].filter(([, row]) => row.version > floor)
+    return JSON.stringify(rows.map(([key, row]) => `${key} ${row.version}`).toSorted())
+  }
   return versions(postgres) === versions(index) ? [] : [`the sinks hold different versions: ${versions(postgres)} and ${versions(index)}`]
 }

@@ -7,6 +7,8 @@ import type { World } from './world.ts'
 
 export type Step =
   | { readonly does: 'write'; readonly session: number; readonly key: number; readonly n: number | null }
+  /** More rows than a delete each: a floor. */
+  | { readonly does: 'truncate'; readonly session: number }
   | { readonly does: 'commit'; readonly session: number; readonly rings: readonly number[] }
   | { readonly does: 'rollback'; readonly session: number }
   | { readonly does: 'pass'; readonly ms: number }
@@ -29,6 +31,7 @@ const isolate = fc.integer({ min: 0, max: 2 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ does: fc.constant('write' as const), session, key, n: fc.option(fc.integer({ min: -2, max: 20 }), { freq: 4 }) }) },
+  { weight: 1, arbitrary: fc.record({ does: fc.constant('truncate' as const), session }) },
   { weight: 6, arbitrary: fc.record({ does: fc.constant('commit' as const), session, rings: fc.array(isolate, { maxLength: 2 }) }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('rollback' as const), session }) },
   { weight: 4, arbitrary: fc.record({ does: fc.constant('pass' as const), ms: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 60, max: 900 })) }) },
@@ -70,6 +73,13 @@ export async function play({ steps }: Pick<Scenario, 'steps'>, world: World): Pr
         const after = step.n === null ? null : imageOf(`k${step.key}`, step.n)
         // Another session's lock would make this one wait; here it writes something else instead.
         if (![...open].some(([other, it]) => other !== step.session && it.holds(TABLE_NAME, id))) transaction.write({ table: TABLE_NAME, key: id, after })
+        return
+      }
+      case 'truncate': {
+        const transaction = open.get(step.session) ?? source.begin()
+        open.set(step.session, transaction)
+        // It would wait for every other session that has written to the table.
+        if (![...open].some(([other, it]) => other !== step.session && it.holds(TABLE_NAME))) transaction.truncate(TABLE_NAME)
         return
       }
       case 'commit': {

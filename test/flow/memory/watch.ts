@@ -36,14 +36,24 @@ export function watchedSink(sink: Sink, { name, analytics, group }: Side, violat
   const look = (topic: string, partition: number) => {
     for (const [table, rows] of analytics.silver) {
       for (const [key, row] of rows) raise(versions, `the version of ${table} ${key}`, row.version)
-      for (const known of versions.keys()) if (!rows.has(known.replace(`the version of ${table} `, ''))) violations.push(`${name}: ${known} is gone`)
+      for (const known of versions.keys())
+        if (known.startsWith('the version of') && !rows.has(known.replace(`the version of ${table} `, ''))) violations.push(`${name}: ${known} is gone`)
     }
+    for (const [table, { version }] of analytics.floors) raise(versions, `the floor of ${table}`, version)
     for (const [place, { nextOffset }] of analytics.progress) raise(offsets, `progress at ${place}`, Number(nextOffset))
     raise(offsets, `the committed offset of ${topic}:${partition}`, group.committed({ topic, partition }) ?? 0)
   }
 
   return {
     ...sink,
+    sweepBelow: async (sweep, options) => {
+      const swept = await sink.sweepBelow(sweep, options)
+      const { fence } = sweep
+      const present = analytics.epochs.get(placeOf(fence)) ?? 0
+      if (fence.epoch < present) violations.push(`${name}: a sweep went on under epoch ${fence.epoch}, when ${present} held ${fence.topic}:${fence.partition}`)
+      look(fence.topic, fence.partition)
+      return swept
+    },
     write: async (batch, options) => {
       const report = await sink.write(batch, options)
       const { fence } = batch
