@@ -3,7 +3,8 @@
 
 -- Why claim refuses, in words; null when this is the database that was captured. A mere restart of the server is noted, and the
 -- sequence lifted to the clock: a snapshot of the files that was put back is not to be told from it. What was written since
--- that start gets new versions as well, unless somebody writes just now: none of it can have been sent.
+-- that start gets new versions as well: none of it can have been sent. Where a transaction that writes stays open meanwhile,
+-- every table is marked for reconciliation instead.
 create function afluente.recognize() returns text
 language plpgsql
 volatile
@@ -13,6 +14,7 @@ as $$
 declare
   known afluente.installation := (select i from afluente.installation i);
   place text;
+  lock_timeout text := current_setting('lock_timeout');
 begin
   -- What needs no system call. The rest can't change while the server runs.
   if known.server_started_at = pg_postmaster_start_time() and known.outbox_oid = 'afluente.outbox'::regclass::oid
@@ -27,10 +29,12 @@ begin
   select i.* into known from afluente.installation i for update;
   if known.server_started_at <> pg_postmaster_start_time() then
     begin
-      lock table afluente.outbox in exclusive mode nowait;
+      perform set_config('lock_timeout', '300ms', true);
+      lock table afluente.outbox in exclusive mode;
+      perform set_config('lock_timeout', lock_timeout, true);
       perform afluente.renumber(pg_postmaster_start_time());
     exception when lock_not_available then
-      -- Where a snapshot was put back, what is being written now may end below what was delivered.
+      -- Had a snapshot been put back, what is being written now could end below what was delivered.
       update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
     end;
     perform afluente.lift();

@@ -62,12 +62,17 @@ begin
     select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
   loop
     -- Where the numbers still hold they know of renames; in what came out of a dump the names have to.
-    perform afluente.capture_table(
-      captured.table_oid, captured.topic,
-      case when captured.numbers_of = captured.table_oid
-        then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
-      captured.with_before
-    );
+    begin
+      perform afluente.capture_table(
+        captured.table_oid, captured.topic,
+        case when captured.numbers_of = captured.table_oid
+          then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
+        captured.with_before
+      );
+    exception when others then
+      -- One table that can't be captured any more must not keep the others waiting. It stays as it was, and that is told.
+      update afluente.captured_tables c set failures = c.failures + 1, last_failure = sqlerrm where c.table_oid = captured.table_oid;
+    end;
   end loop;
   update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
   perform afluente.move_in();
