@@ -143,8 +143,8 @@ function databaseMaker(url: string): () => Promise<TestDatabase> {
     made += 1
     const name = `source_${made}`
     await ask(url, `create database ${name} template ${TEMPLATE}`)
-    // A copy of a database is refused; this one counts as the one that was captured from the start.
-    await ask(of(url, 'postgres', name), 'select afluente.move_in()')
+    // A copy of a database is refused, and has none of its rights; this one counts as the one that was captured from the start.
+    await ask(of(url, 'postgres', name), `select afluente.move_in(); grant all on database ${name} to project_owner`)
     return { url: of(url, 'postgres', name), ownerUrl: of(url, 'project_owner', name) }
   }
 }
