@@ -151,6 +151,7 @@ export function createWorld({ refuses, refusal, maxMessageBytes, before = () => 
     nudge,
     stop,
     control: inner.control,
+    sink: inner.sink,
     heartbeats: () => heartbeats,
     deliver: (records: readonly LogRecord[], generation = 'g1') => handle({ topic: TOPIC, partition: 0, records, highWatermark: '0', generation }, context),
     names: () => new Map([...(analytics.silver.get('public.people') ?? [])].map(([key, row]) => [key, row.version])),

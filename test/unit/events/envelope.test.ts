@@ -86,6 +86,9 @@ describe('a value that somebody else wrote', () => {
     ['{}', 'not-a-change'],
     ['{"op":"insert","before":null,"after":null}', 'not-a-change'],
     ['{"op":"insert","before":null,"after":[1]}', 'not-a-change'],
+    ['{"op":"read","before":null,"after":null}', 'no-image'],
+    ['{"op":"read"}', 'no-image'],
+    ['{"op":"truncate","before":null,"after":null}', 'not-a-change'],
     ['{"op":"upsert","before":null,"after":{"a":1}}', 'not-a-change'],
     ['{"op":"toString","before":null,"after":{"a":1}}', 'not-a-change'],
     ['{"op":5,"before":null,"after":{"a":1}}', 'not-a-change'],
@@ -107,6 +110,36 @@ describe('a value that somebody else wrote', () => {
       expect(() => images.map((image) => JSON.parse(image)), value).not.toThrow()
     }
   })
+})
+
+describe('a truncate', () => {
+  const truncate: Change = { ...lead, key: '[]', op: 'truncate', before: null, after: null }
+  const message = encode(truncate, context)
+  const told = (over: Partial<ReturnType<typeof recordOf>>) => {
+    const decoded = decode({ ...recordOf(message), ...over })
+    return decoded.ok ? decoded.event.op : decoded.why.code
+  }
+
+  test('goes under the key of no row, with its floor as version, and comes back', () => {
+    expect(message).toMatchObject({
+      key: '[]',
+      value: '{"op":"truncate","before":null,"after":null}',
+      headers: { ce_type: 'afluente.table.truncated', ce_id: `public.leads:${lead.version}`, ce_sequence: String(lead.version), ce_subject: '[]' },
+    })
+    expect(decode(recordOf(message))).toMatchObject({ ok: true, event: { op: 'truncate', key: '[]', version: lead.version, before: null, after: null } })
+  })
+
+  test('under the key of a row, or with an image, is none', () => {
+    expect(told({})).toBe('truncate')
+    expect(told({ key: '["a"]' })).toBe('not-a-change')
+    expect(told({ value: '{"op":"truncate","before":null,"after":{"a":1}}' })).toBe('not-a-change')
+    expect(told({ value: '{"op":"truncate","before":{"a":1},"after":null}' })).toBe('not-a-change')
+  })
+})
+
+test('a read whose image could not be read says which table to reconcile', () => {
+  const decoded = decode(recordOf(encode({ ...lead, op: 'read', before: null, after: null }, context)))
+  expect(decoded).toMatchObject({ ok: false, why: { code: 'no-image', message: expect.stringContaining('reconcile public.leads') } })
 })
 
 describe('a record that is no event', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { membersOf, onOneLine } from '../../../shared/events/json-text.ts'
+import { beginningOf, hasMembers, membersOf, onOneLine } from '../../../shared/events/json-text.ts'
 import { jsonText, stringText } from '../../support/arbitraries.ts'
 
 const member = fc.tuple(stringText, jsonText, fc.constantFrom('', ' ', '\n\t'))
@@ -113,3 +113,38 @@ function isObject(text: string): boolean {
     return false
   }
 }
+
+test('an object printed without spaces has exactly the members it has, and no others, whatever its values hold', () => {
+  const rows = fc.uniqueArray(fc.tuple(fc.string({ unit: 'binary' }), jsonText), { minLength: 1, maxLength: 6, selector: ([name]) => name })
+  const printed = (row: readonly (readonly [string, string])[]) => `{${row.map(([name, value]) => beginningOf(name) + value.trim()).join(',')}}`
+  fc.assert(
+    fc.property(rows, fc.nat(), (row, at) => {
+      const names = row.map(([name]) => beginningOf(name))
+      const without = row.filter((_, index) => index !== at % row.length)
+      expect(hasMembers(printed(row), names)).toBe(true)
+      expect(hasMembers(printed(without), names)).toBe(false)
+      if (without.length > 0)
+        expect(
+          hasMembers(
+            printed(row),
+            without.map(([name]) => beginningOf(name)),
+          ),
+        ).toBe(false)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('a name inside a nested value or a text is no member', () => {
+  const names = ['a', 'b', 'c'].map(beginningOf)
+  for (const text of [
+    '{"a":{"b":1},"c":2}',
+    '{"a":[{"b":1}],"c":2}',
+    String.raw`{"a":",\"b\":1","c":2}`,
+    '{"a":1,"b":{"c":2}}',
+    '{"a":1,"b":2,"c":3',
+    '',
+    '{}',
+  ])
+    expect(hasMembers(text, names), text).toBe(false)
+})

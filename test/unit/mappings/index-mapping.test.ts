@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { indexNameOf, mappingOf, templateOf } from '../../../shared/mappings/index-mapping.ts'
+import { aliasFilterOf, floorOfFilter, indexNameOf, mappingOf, templateOf } from '../../../shared/mappings/index-mapping.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import { type ColumnType, table } from '../../../shared/tables/table.ts'
 
@@ -56,5 +56,20 @@ describe('an index', () => {
       expect(template.template.mappings.dynamic).toBe(false)
       expect(Object.keys(template.template.mappings.properties)).toEqual(['afluente', ...Object.keys(source.columns)])
     }
+  })
+})
+
+describe('the filter of an alias', () => {
+  const floor = 1_795_370_400_000_001
+
+  test('hides what is deleted, and with a floor what is not above it', () => {
+    expect(aliasFilterOf(0)).toEqual({ term: { 'afluente.deleted': false } })
+    expect(aliasFilterOf(floor)).toEqual({ bool: { filter: [{ term: { 'afluente.deleted': false } }, { range: { 'afluente.version': { gt: floor } } }] } })
+  })
+
+  test('says its floor, also as the server prints it; a stranger’s filter has none', () => {
+    expect(floorOfFilter(aliasFilterOf(floor))).toBe(floor)
+    expect(floorOfFilter({ bool: { filter: [{ range: { 'afluente.version': { gt: floor, boost: 1 } } }] } })).toBe(floor)
+    for (const other of [undefined, null, {}, aliasFilterOf(0), { range: { version: { gt: 5 } } }]) expect(floorOfFilter(other)).toBe(0)
   })
 })

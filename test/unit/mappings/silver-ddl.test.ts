@@ -29,6 +29,10 @@ describe('the generated SQL', () => {
 )`)
   })
 
+  test('gives the table a floor for batches to lock, and leaves one that is there', () => {
+    expect(table?.text).toContain("insert into ops.floor (source_table) values ('public.orders') on conflict do nothing;")
+  })
+
   test('shows only living rows, under the rights of whoever looks', () => {
     expect(view?.text).toContain('with (security_invoker = true)')
     expect(view?.text).toContain('where _deleted_at is null')
