@@ -29,6 +29,17 @@ export interface BrokerDeps {
   readonly slowMs: number
 }
 
+/** Another publisher, whose requests are slow now and then. */
+export function sometimesSlow(publisher: Publisher, { random, slowMs }: BrokerDeps): Publisher {
+  return {
+    ...publisher,
+    publish: async (...of) => {
+      await sleep(random() < 0.03 ? slowMs : 0)
+      return publisher.publish(...of)
+    },
+  }
+}
+
 export function createBroker({ random, slowMs }: BrokerDeps): Broker {
   const records: Logged[] = []
   const partitionOf = keyPartitioner()

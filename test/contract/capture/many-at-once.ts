@@ -5,7 +5,7 @@ import { eventually } from '../../support/poll.ts'
 import { seededRandom } from '../../support/random.ts'
 import type { Source } from '../../support/source.ts'
 import { type Audit, audit } from './audit.ts'
-import { createBroker, type Logged } from './broker.ts'
+import { createBroker, type Logged, sometimesSlow } from './broker.ts'
 import { limits, startCrew, type Tampering } from './crew.ts'
 import { brokenDeeds, brokenLeases, keepLeaseHistory, type Lease } from './lease-history.ts'
 import { holding, type Place, type Step, steps } from './pauses.ts'
@@ -43,7 +43,8 @@ export interface ManyResult extends Audit {
 
 export async function manyAtOnce({ at = steps, kafka, seed, shards, source, tampering, writeMs }: ManyOptions): Promise<ManyResult> {
   const random = seededRandom(seed)
-  const broker = createBroker({ random, slowMs: limits.leaseMs * 0.8 })
+  const slow = { random, slowMs: limits.leaseMs * 0.8 }
+  const broker = createBroker(slow)
   await source.run(schemaOf(KEYS, kafka?.topic ?? 'hot'))
   await source.run('select afluente.set_shards($1)', [shards])
   const superuser = await source.connect('superuser')
@@ -62,7 +63,14 @@ export async function manyAtOnce({ at = steps, kafka, seed, shards, source, tamp
     void pause.then(() => pauses.push({ step, shard, from, to: Date.now() }))
     return pause
   }
-  const crew = startCrew({ outbox, publisher: kafka?.publisher ?? (() => broker.publisher), random, shards, due, ...(tampering && { tampering }) })
+  const crew = startCrew({
+    outbox,
+    publisher: () => (kafka === undefined ? broker.publisher : sometimesSlow(kafka.publisher(), slow)),
+    random,
+    shards,
+    due,
+    ...(tampering && { tampering }),
+  })
   const writers = startWriters({ url: source.database.ownerUrl, writers: WRITERS, keys: KEYS, random })
 
   const pauseAt = async (step: Step): Promise<void> => {
