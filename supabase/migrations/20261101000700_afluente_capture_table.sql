@@ -22,7 +22,7 @@ as $$
 declare
   relation pg_class := (select c from pg_class c where c.oid = capture_table."table");
   own_schema text := (select n.nspname from pg_namespace n where n.oid = relation.relnamespace);
-  full_name text := format('%I.%I', own_schema, relation.relname);
+  full_name text := case when relation.oid is not null then format('%I.%I', own_schema, relation.relname) end;
   topic_name text := coalesce(topic, format('afluente.%s.%s', own_schema, relation.relname));
   function_name text := format(
     'capture_%s_%s',
@@ -35,6 +35,8 @@ declare
   wrong text;
   member record;
 begin
+  exclude := coalesce(exclude, '{}');
+  with_before := coalesce(with_before, false);
   if relation.oid is null then
     raise exception 'afluente: there is no table %', "table" using hint = 'Create the table first, then capture it.';
   elsif relation.relkind not in ('r', 'p') then
@@ -51,6 +53,11 @@ begin
   elsif relation.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = relation.oid) then
     raise exception 'afluente: other tables inherit from %', full_name
       using hint = 'Capture those tables one by one, or make them partitions.';
+  elsif exists (select from pg_class c where c.oid = any (afluente.partitions("table")) and c.relkind = 'f') then
+    -- Postgres refuses writes that reach one from a table with our triggers.
+    raise exception 'afluente: %, a partition of %, is a foreign table',
+      (select min(c.oid::regclass::text) from pg_class c where c.oid = any (afluente.partitions("table")) and c.relkind = 'f'), full_name
+      using hint = 'Detach it, or capture the other partitions as tables of their own.';
   elsif not pg_has_role(current_user, relation.relowner, 'USAGE') then
     raise exception 'afluente: % belongs to %, and % may not put triggers on it', full_name, relation.relowner::regrole, current_user
       using hint = format('alter table %s owner to %I; or: grant %s to %I', full_name, current_user, relation.relowner::regrole, current_user);
@@ -72,7 +79,7 @@ begin
       using hint = 'Make the primary key NOT DEFERRABLE.';
   end if;
 
-  select string_agg(quote_ident(x.name), ', ') into wrong from unnest(exclude) x (name)
+  select string_agg(coalesce(quote_ident(x.name), 'NULL'), ', ') into wrong from unnest(exclude) x (name)
   where not exists (select from pg_attribute a where a.attrelid = relation.oid and a.attname = x.name and a.attnum > 0 and not a.attisdropped);
   if wrong is not null then
     raise exception 'afluente: % has no column %', full_name, wrong using hint = 'Exclude columns by the names they have now.';
