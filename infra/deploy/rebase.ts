@@ -102,12 +102,14 @@ async function faultOf(error: unknown, client: pg.Client): Promise<AfluenteError
 async function holders(client: pg.Client): Promise<string> {
   try {
     const { rows } = await client.query<{ holder: string }>(
-      `select coalesce(
-         format('process %s (%s)', a.pid, concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), a.state, 'open since ' || a.xact_start)),
-         format('the prepared transaction %L of %s', p.gid, p.owner), 'process ' || l.pid) as holder
+      `select case
+         when p.gid is not null then format('the prepared transaction %L of %s', p.gid, p.owner)
+         else format('process %s (%s)', l.pid, concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), a.state, 'open since ' || a.xact_start))
+       end as holder
        from pg_locks l
        left join pg_stat_activity a on a.pid = l.pid
-       left join pg_prepared_xacts p on l.pid is null and l.virtualtransaction = '-1/' || p.transaction
+       left join pg_locks x on l.pid is null and x.pid is null and x.locktype = 'transactionid' and x.virtualtransaction = l.virtualtransaction
+       left join pg_prepared_xacts p on p.transaction = x.transactionid
        where l.relation = 'afluente.outbox'::regclass and l.granted and l.pid is distinct from pg_backend_pid()
        order by a.xact_start nulls last limit 5`,
     )
