@@ -82,6 +82,16 @@ export interface SecondLife {
   readonly alter?: (copy: Place) => Promise<void>
 }
 
+/** Replaces text of a function's definition in a copy; the mutant must differ, or it would prove nothing. */
+export function mutant(name: string, from: string, to: string): (copy: Place) => Promise<void> {
+  return (copy) =>
+    using(copy.ownerUrl, async (session) => {
+      const definition = (await session.value(`select pg_get_functiondef('${name}'::regproc)`)) ?? ''
+      if (!definition.includes(from)) throw new Error(`${name} holds nothing like ${from}`)
+      await session.run(definition.replaceAll(from, () => to))
+    })
+}
+
 /** Row 8 is of the first life alone: what a reconcile has to find. */
 const LOST = '[8]'
 /** Waited when the copy was taken. Where no rebase gives it a new version, it is not new: it may have been delivered under the old one. */

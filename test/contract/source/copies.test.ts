@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { rebaseSource } from '../../../infra/deploy/rebase.ts'
 import { type Clusters, dumpPrograms, makeRoles, makeSource, openClusters, type Server, using } from '../../support/cluster.ts'
 import { copyByHand } from '../../support/copy-by-hand.ts'
-import { asCapture, assertSecondLifeWins, modelSink, type Place, thingsOf } from '../../support/second-life.ts'
+import { asCapture, assertSecondLifeWins, modelSink, mutant, type Place, thingsOf } from '../../support/second-life.ts'
 import { backlog, type ClaimedRow, claim, held } from '../../support/source.ts'
 
 const placeOf = (server: Server, database: string): Place => ({ url: server.url(database), ownerUrl: server.url(database, 'project_owner') })
@@ -234,15 +234,6 @@ describe('within one cluster', () => {
   })
 
   describe('without a guard', () => {
-    /** Replaces text of a function's definition; the mutant must differ, or it would prove nothing. */
-    const mutant = (name: string, from: string, to: string) => async (copy: Place) => {
-      await using(copy.ownerUrl, async (session) => {
-        const definition = (await session.value(`select pg_get_functiondef('${name}'::regproc)`)) ?? ''
-        if (!definition.includes(from)) throw new Error(`${name} holds nothing like ${from}`)
-        await session.run(definition.replaceAll(from, () => to))
-      })
-    }
-
     it('a claim that doesn’t ask which database this is: a copy is served', async () => {
       await expect(scenario(mutant('afluente.claim', 'elsewhere := afluente.recognize();', ''))).rejects.toThrow('the claim was not refused')
     })

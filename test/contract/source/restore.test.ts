@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Clusters, makeSource, openClusters, type Server, using } from '../../support/cluster.ts'
 import { eventually } from '../../support/poll.ts'
-import { asCapture, assertSecondLifeWins, modelSink, type Place, thingsOf } from '../../support/second-life.ts'
+import { asCapture, assertSecondLifeWins, modelSink, mutant, type Place, thingsOf } from '../../support/second-life.ts'
 import { backlog, claim, held } from '../../support/source.ts'
 
 const DATABASE = 'supabase'
@@ -74,43 +74,58 @@ async function restoredTo(backup: string, point: string): Promise<Server> {
   })
 }
 
+/** The log brings back what was written between the backup and the point. */
+async function toAPoint(): Promise<() => Promise<Place>> {
+  const backup = await baseBackup()
+  await using(server.url(DATABASE, 'project_owner'), (session) => session.run(`insert into public.things values (5000, 'after the backup')`))
+  await restorePoint('here')
+  return async () => {
+    await server.stop()
+    server = await restoredTo(backup, 'here')
+    return placeOf(server)
+  }
+}
+
+async function toASnapshot(): Promise<() => Promise<Place>> {
+  await server.stop()
+  const snapshot = copied(server.data, 'snapshot')
+  server = await clusters.start(server.data)
+  return async () => {
+    await server.stop()
+    server = await clusters.start(snapshot)
+    return placeOf(server)
+  }
+}
+
 describe('a base backup restored to a point in time', () => {
+  const scenario = { original: () => placeOf(server), copy: toAPoint, refusal: /restored to a point in time/ }
+
   it('is refused with the reason until a rebase; then what it writes wins, before the rebase and after it', async () => {
-    const second = await assertSecondLifeWins({
-      original: () => placeOf(server),
-      copy: async () => {
-        const backup = await baseBackup()
-        // Neither in the backup nor lost: the log brings it back.
-        await using(server.url(DATABASE, 'project_owner'), (session) => session.run(`insert into public.things values (5000, 'after the backup')`))
-        await restorePoint('here')
-        return async () => {
-          await server.stop()
-          server = await restoredTo(backup, 'here')
-          return placeOf(server)
-        }
-      },
-      refusal: /restored to a point in time/,
-    })
+    const second = await assertSecondLifeWins(scenario)
     expect(await thingsOf(second)).toMatchObject({ '[5000]': '{"id":5000,"name":"after the backup"}', '[7]': '{"id":7,"name":"before"}' })
+  })
+
+  it('without a look at the timeline would be served', async () => {
+    const blind = mutant('afluente.moved', 'when known.timeline <>', 'when false and known.timeline <>')
+    await expect(assertSecondLifeWins({ ...scenario, alter: blind })).rejects.toThrow('the claim was not refused')
   })
 })
 
 describe('a snapshot of the files put back: the same cluster on the same timeline', () => {
+  const scenario = { original: () => placeOf(server), copy: toASnapshot, refusal: null }
+
   it('is not to be told from a restart, so the first claim lifts the versions, of what was written since the start as well', async () => {
-    await assertSecondLifeWins({
-      original: () => placeOf(server),
-      copy: async () => {
-        await server.stop()
-        const snapshot = copied(server.data, 'snapshot')
-        server = await clusters.start(server.data)
-        return async () => {
-          await server.stop()
-          server = await clusters.start(snapshot)
-          return placeOf(server)
-        }
-      },
-      refusal: null,
-    })
+    await assertSecondLifeWins(scenario)
+  })
+
+  it('without new versions for what was written since the start would lose that', async () => {
+    const lazy = mutant('afluente.recognize', 'perform afluente.renumber(pg_postmaster_start_time());', '')
+    await expect(assertSecondLifeWins({ ...scenario, alter: lazy })).rejects.toThrow('the sink ends [1] with {"id":1,"name":"lost"}')
+  })
+
+  it('without a lift would lose what comes after the claim as well', async () => {
+    const blind = mutant('afluente.lift', '(extract(epoch from clock_timestamp()) * 1000000)::bigint', '0')
+    await expect(assertSecondLifeWins({ ...scenario, alter: blind })).rejects.toThrow('the sink ends [3] with {"id":3,"name":"lost"}')
   })
 })
 
