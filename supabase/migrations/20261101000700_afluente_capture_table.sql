@@ -70,6 +70,15 @@ begin
       using hint = 'Give one of up to 245 letters, digits, ".", "_" and "-": select afluente.capture_table(''<table>'', topic => ''<topic>'').';
   end if;
 
+  select format('%I.%I', c.schema_name, c.table_name) into wrong from afluente.captured_tables c
+  where
+    c.schema_name || '.' || c.table_name = own_schema || '.' || relation.relname
+    and (c.schema_name, c.table_name) <> (own_schema, relation.relname::text);
+  if wrong is not null then
+    raise exception 'afluente: % and % would both be called %.%', full_name, wrong, own_schema, relation.relname
+      using hint = 'Rename one of them.';
+  end if;
+
   key_columns := afluente.primary_key("table");
   if key_columns is null then
     raise exception 'afluente: % has no primary key, and without one its rows can''t be told apart', full_name

@@ -185,3 +185,22 @@ export async function assertLateCommitsAreFound(source: Source): Promise<void> {
   const { rows } = await held(source, 'last')
   check(rows.length === 1 && rows[0]?.[3] === '[-7]', `what was committed late was not found: ${JSON.stringify(rows)}`)
 }
+
+/** Whatever is done to an excluded column and its table, no value of it is in the outbox. Wants `public.people` with the column `secret` excluded. */
+export async function assertExcludedStays(source: Source): Promise<void> {
+  for (const sql of [
+    `insert into public.people values (1, 'hush', 'Ana'), (2, 'hush', 'Rui')`,
+    `update public.people set secret = 'hush hush' where id = 1`,
+    `insert into public.people values (1, 'hush!', 'Eva') on conflict (id) do update set secret = excluded.secret`,
+    'alter table public.people rename secret to renamed',
+    'update public.people set id = 3, renamed = $$hush$$ where id = 1',
+    'alter table public.people alter column renamed type varchar(99), add column age int',
+    'update public.people set age = 9',
+    'delete from public.people where id = 2',
+    'truncate public.people',
+  ])
+    await source.run(sql)
+  const rows = await source.outbox('public.people')
+  check(rows.length === 10, `there are ${rows.length} changes: ${JSON.stringify(rows)}`)
+  check(!JSON.stringify(rows).includes('hush'), `the excluded column is in ${JSON.stringify(rows)}`)
+}
