@@ -1,5 +1,12 @@
+const ops = ['insert', 'update', 'delete', 'read', 'truncate'] as const
+
 /** What happened to a row, or with `truncate` to all rows of a table. A `read` is a row re-sent by a backfill, or one whose image was read when it was sent. */
-export type Op = 'insert' | 'update' | 'delete' | 'read' | 'truncate'
+export type Op = (typeof ops)[number]
+
+/** For what the compiler has not seen. */
+export function isOp(value: unknown): value is Op {
+  return ops.some((op) => op === value)
+}
 
 /** The key of a `truncate`: that of no row. Its version is a floor: every row of the table with a lower one is dead. */
 export const TRUNCATE_KEY = '[]'

@@ -2,7 +2,7 @@
  * The event: a change as it stands on a topic. CloudEvents 1.0 attributes in the headers (Kafka protocol binding,
  * binary mode), and as value `{ "op", "before", "after" }` built around the images' own text.
  */
-import { type Change, eventIdOf, type Op, TRUNCATE_KEY } from './change.ts'
+import { type Change, eventIdOf, isOp, type Op, TRUNCATE_KEY } from './change.ts'
 import { endOfNested, membersOf } from './json-text.ts'
 
 export interface OutboundMessage {
@@ -211,10 +211,6 @@ function imageOf(text: string | undefined): string | null {
 function isWhole(op: Op, { before, after }: Body, key: string): boolean {
   if (op === 'truncate') return key === TRUNCATE_KEY && before === null && after === null
   return (op === 'delete') === (after === null)
-}
-
-function isOp(op: string): op is Op {
-  return Object.hasOwn(TYPE, op)
 }
 
 function malformed(record: LogRecord, code: Malformed['code'], text: string): Decoded {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { postgresControl } from '../../../shared/adapters/postgres/control.ts'
+import { generatedFiles } from '../../../shared/mappings/silver-ddl.ts'
+import { pipeline } from '../../../shared/pipeline.ts'
 import { realPostgres } from '../sink/postgres-server.ts'
 import { controlContract, letter, signal, take } from './suite.ts'
 
@@ -78,5 +80,28 @@ describe('dead letters in Postgres', () => {
       kind: 'misconfigured',
       code: '23514',
     })
+  })
+})
+
+describe('floors in Postgres', () => {
+  test('one whose time is none is refused, so that it can be buried; nothing is raised', async () => {
+    const db = postgres.pool(await postgres.analytics())
+    const control = postgresControl({ db })
+    const fence = await take(control)
+    await expect(control.raiseFloor({ table: 'public.leads', version: 5, occurredAt: 'yesterday-ish' }, fence, { signal })).rejects.toMatchObject({
+      kind: 'refused',
+      code: '22007',
+    })
+    expect(await control.floors({ signal })).toEqual([])
+  })
+
+  test('a deploy that is done again keeps them', async () => {
+    const url = await postgres.analytics()
+    const control = postgresControl({ db: postgres.pool(url) })
+    const floor = { table: 'public.leads', version: 5, occurredAt: '2026-11-22T18:00:00.000000Z' }
+    await control.raiseFloor(floor, await take(control), { signal })
+    const client = await postgres.client(url)
+    for (const { text } of generatedFiles(pipeline)) await client.query(text)
+    expect(await control.floors({ signal })).toEqual([floor])
   })
 })

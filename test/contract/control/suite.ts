@@ -102,6 +102,48 @@ export function controlContract(name: string, { make }: { readonly make: () => P
       expect(await progressOf(fence)).toMatchObject({ consumed: 2, dead: 2 })
     })
 
+    describe('a floor', () => {
+      const at = (table: string, version: number) => ({ table, version, occurredAt: `2026-11-22T18:00:00.00000${version % 10}Z` })
+      const floorOf = async (table: string) => (await control.floors({ signal })).find((floor) => floor.table === table)
+      const newTable = () => `public.${randomUUID()}`
+
+      test('is none until it is raised, and then told with its time', async () => {
+        const [fence, table] = [await take(control), newTable()]
+        expect(await floorOf(table)).toBeUndefined()
+        expect(await control.raiseFloor(at(table, 1_795_370_400_000_001), fence, { signal })).toEqual(at(table, 1_795_370_400_000_001))
+        expect(await floorOf(table)).toEqual(at(table, 1_795_370_400_000_001))
+      })
+
+      test('never goes down: the greatest stays, and is what everybody is answered', async () => {
+        const [fence, table] = [await take(control), newTable()]
+        expect(await control.raiseFloor(at(table, 5), fence, { signal })).toEqual(at(table, 5))
+        for (const version of [3, 5]) expect(await control.raiseFloor(at(table, version), fence, { signal })).toEqual(at(table, 5))
+        expect(await control.raiseFloor(at(table, 8), fence, { signal })).toEqual(at(table, 8))
+        expect(await floorOf(table)).toEqual(at(table, 8))
+      })
+
+      test('raised by many at once ends at the greatest', async () => {
+        const table = newTable()
+        const fences = await Promise.all(Array.from({ length: 6 }, () => take(control)))
+        const answers = await Promise.all(fences.map((fence, n) => control.raiseFloor(at(table, n + 1), fence, { signal })))
+        for (const [n, { version }] of answers.entries()) expect(version).toBeGreaterThanOrEqual(n + 1)
+        expect(await floorOf(table)).toEqual(at(table, 6))
+      })
+
+      test('of one table is none of another', async () => {
+        const [fence, table] = [await take(control), newTable()]
+        await control.raiseFloor(at(table, 4), fence, { signal })
+        expect(await floorOf(newTable())).toBeUndefined()
+      })
+
+      test('is not raised under an epoch that is over', async () => {
+        const [old, table] = [await take(control), newTable()]
+        await take(control, old.consumer)
+        await expect(control.raiseFloor(at(table, 4), old, { signal })).rejects.toMatchObject({ name: 'AfluenteError', kind: 'fenced' })
+        expect(await floorOf(table)).toBeUndefined()
+      })
+    })
+
     test('under an epoch that is over nothing is counted and nothing is buried', async () => {
       const old = await take(control)
       const present = await take(control, old.consumer)

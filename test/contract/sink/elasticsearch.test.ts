@@ -34,6 +34,7 @@ const people = async () => {
 sinkContract('Elasticsearch', {
   runs: 15,
   fences: false,
+  floors: false,
   make: async () => {
     const client = server.client()
     const version = 1_000 + Math.floor(Math.random() * 8_999)

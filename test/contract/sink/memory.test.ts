@@ -8,6 +8,7 @@ for (const refusal of ['batch', 'item'] as const) {
   sinkContract(`memory, refusing by ${refusal}`, {
     runs: 100,
     fences: true,
+    floors: true,
     make: async () => {
       const analytics = memoryAnalytics()
       const clock = memoryClock()

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { leads } from '../../../shared/tables/leads.ts'
 import { eventually } from '../../support/poll.ts'
 import { assertConvergence, assertFencing, idOf } from './checks.ts'
+import { assertBatchUnderWayIsSwept, assertLateStaysDead, assertRaiseUnderWayIsSeen, type Watched } from './floor-checks.ts'
 import { realPostgres } from './postgres-server.ts'
 import { postgresSubject } from './postgres-subject.ts'
 import { hold, leadEvent, signal, type SinkSubject } from './subject.ts'
@@ -76,5 +77,41 @@ describe('the lock on the epoch', () => {
 
   test('and with it the same check passes', async () => {
     await assertTakeOverUnderWay(await subjectWith(guard, guard))
+  })
+})
+
+/** The same, with connections of nobody's. */
+async function watchedWith(guard: string, naive: string): Promise<Watched> {
+  const { subject, url } = await subjectWith(guard, naive)
+  return { subject, client: () => postgres.client(url) }
+}
+
+describe('the floor', () => {
+  const guard = 'and e.version > e.floor'
+
+  test('is what keeps late events from before a truncate out', async () => {
+    await expect(assertLateStaysDead(await watchedWith(guard, ''))).rejects.toThrow(/to match object/)
+  })
+
+  test('and with it the same check passes', async () => {
+    await assertLateStaysDead(await watchedWith(guard, guard))
+  })
+})
+
+describe('the lock on the floor', () => {
+  const guard = 'for share of f'
+
+  test('is what lets no row of a batch that is under way survive a sweep', async () => {
+    await expect(assertBatchUnderWayIsSwept(await watchedWith(guard, ''))).rejects.toThrow(/deeply equal/)
+  })
+
+  test('is what tells a batch of a floor that is being raised', async () => {
+    await expect(assertRaiseUnderWayIsSeen(await watchedWith(guard, ''))).rejects.toThrow(/to match object/)
+  })
+
+  test('and with it the same checks pass', async () => {
+    const watched = await watchedWith(guard, guard)
+    await assertBatchUnderWayIsSwept(watched)
+    await assertRaiseUnderWayIsSeen(watched)
   })
 })

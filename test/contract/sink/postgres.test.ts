@@ -8,6 +8,7 @@ for (const bronze of [true, false]) {
   sinkContract(bronze ? 'postgres, bronze and silver' : 'postgres, silver alone', {
     runs: 60,
     fences: true,
+    floors: true,
     make: async () => ({ subject: postgresSubject({ db: postgres.pool(await postgres.analytics()), bronze }), close: async () => {} }),
   })
 }
