@@ -44,6 +44,7 @@ export async function migrate(url: string, folder: string = sqlFolder): Promise<
 /**
  * Brings a local source database up to `supabase/migrations`, and records them where the Supabase CLI does, so that both agree
  * on what has been applied. A migration that was applied is never applied again. Resolves with the names of those applied now.
+ * @throws AfluenteError when a file is no longer the one that was applied.
  */
 export async function applySourceMigrations(url: string, folder: string = migrationsFolder): Promise<readonly string[]> {
   const files = await sqlFiles(folder)
@@ -57,8 +58,14 @@ export async function applySourceMigrations(url: string, folder: string = migrat
       if (version === undefined || name === undefined)
         throw new AfluenteError('misconfigured', 'migration-name', `supabase/migrations/${file.name}: a migration is named <digits>_<name>.sql.`)
       const done = await inTransaction(client, async () => {
-        const { rowCount } = await client.query('select 1 from supabase_migrations.schema_migrations where version = $1', [version])
-        if (rowCount !== 0) return false
+        const { rows } = await client.query<{ statements: string[] | null }>(
+          'select statements from supabase_migrations.schema_migrations where version = $1',
+          [version],
+        )
+        if (rows[0] !== undefined) {
+          assertUnchanged(file, rows[0].statements)
+          return false
+        }
         await apply(client, file)
         await client.query('insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)', [version, name, [file.text]])
         return true
@@ -67,6 +74,17 @@ export async function applySourceMigrations(url: string, folder: string = migrat
     }
     return applied
   })
+}
+
+/** Only what was recorded here is compared: the Supabase CLI records its files cut into statements, without the line's end. */
+function assertUnchanged(file: SqlFile, recorded: readonly string[] | null): void {
+  const [text] = recorded ?? []
+  if (text === undefined || recorded?.length !== 1 || !text.endsWith('\n') || text === file.text) return
+  throw new AfluenteError(
+    'misconfigured',
+    'migration-changed',
+    `${file.name} was changed after it had been applied to this database. A database on this machine is made anew with: npm run reset. One with data you need gets a new migration instead.`,
+  )
 }
 
 async function sqlFiles(folder: string): Promise<readonly SqlFile[]> {

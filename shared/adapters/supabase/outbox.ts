@@ -1,5 +1,5 @@
 /** The outbox through PostgREST, as supabase-js calls it. One JSON value a call, parsed once, its shape checked here. */
-import type { Change, Op } from '../../events/change.ts'
+import { type Change, isOp } from '../../events/change.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Backlog, Claim, Keeps, Outbox, Settled, TableBacklog } from '../../ports/outbox.ts'
 import { faultOf, type RpcFailure } from './faults.ts'
@@ -77,7 +77,6 @@ function claimOf(answer: Readonly<Record<string, unknown>>): Claim {
   throw unreadable('claim', `status is ${typeof status === 'string' ? status : typeof status}`)
 }
 
-const OPS: readonly unknown[] = ['insert', 'update', 'delete', 'read'] satisfies readonly Op[]
 
 function changeOf(row: unknown): Change {
   if (!Array.isArray(row)) throw unreadable('claim', 'a row is not an array')
@@ -142,10 +141,6 @@ function tableOf(entry: unknown): TableBacklog {
 
 function isKeeps(value: unknown): value is Keeps {
   return KEEPS.includes(value)
-}
-
-function isOp(value: unknown): value is Op {
-  return OPS.includes(value)
 }
 
 function isTextOrNull(value: unknown): value is string | null {

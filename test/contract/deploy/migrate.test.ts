@@ -150,4 +150,18 @@ describe('a local source database', () => {
       { version: '20260102000000', name: 'two_words', statements: ['create table public.two (id int)'] },
     ])
   })
+
+  test('refuses a migration whose text has changed since, and leaves what the Supabase CLI recorded alone', async () => {
+    const url = await postgres.emptyDatabase()
+    const folder = await folderOf({ '20260101000000_one.sql': 'create table public.one (id int);\n' })
+    await applySourceMigrations(url, folder)
+    const changed = await folderOf({ '20260101000000_one.sql': 'create table public.one (id bigint);\n' })
+    await expect(applySourceMigrations(url, changed)).rejects.toMatchObject({
+      code: 'migration-changed',
+      message: expect.stringMatching(/^20260101000000_one\.sql was changed .*npm run reset/),
+    })
+    const client = await postgres.client(url)
+    await client.query(`update supabase_migrations.schema_migrations set statements = '{create table public.one (id int)}'`)
+    expect(await applySourceMigrations(url, changed)).toEqual([])
+  })
 })
