@@ -50,6 +50,10 @@ begin
   if elsewhere is not null then
     return json_build_object('status', 'refused', 'reason', elsewhere);
   end if;
+  -- A restart was noted: users' writes wait for the end of this call.
+  if horizon is not null and pg_current_xact_id_if_assigned() is not null then
+    deadline := clock_timestamp();
+  end if;
   loop
     select s.* into held from afluente.shards s where s.shard = claim.shard;
     if not found then

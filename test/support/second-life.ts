@@ -3,7 +3,7 @@
  * that its first life has delivered. Thrown errors say what broke.
  */
 import { rebaseSource } from '../../infra/deploy/rebase.ts'
-import { connect, using } from './cluster.ts'
+import { using } from './cluster.ts'
 import { acknowledge, backlog, claim, type ClaimedRow, held, release, type Session } from './source.ts'
 
 /** Where a database is: as the superuser, and as the role that applied the migrations. */

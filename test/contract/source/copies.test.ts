@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { rebaseSource } from '../../../infra/deploy/rebase.ts'
 import { type Clusters, dumpPrograms, makeRoles, makeSource, openClusters, type Server, using } from '../../support/cluster.ts'
 import { copyByHand } from '../../support/copy-by-hand.ts'
-import { asCapture, assertSecondLifeWins, modelSink, mutant, type Place, thingsOf } from '../../support/second-life.ts'
+import { asCapture, assertSecondLifeWins, modelSink, mutant, type Place } from '../../support/second-life.ts'
 import { backlog, type ClaimedRow, claim, held } from '../../support/source.ts'
 
 const placeOf = (server: Server, database: string): Place => ({ url: server.url(database), ownerUrl: server.url(database, 'project_owner') })
@@ -136,11 +136,8 @@ describe.each(programs === undefined ? [byHand] : [byHand, byProgram(programs)])
       expect(await leaks()).toBeNull()
       const sink = modelSink()
       await sink.take(copy)
-      expect(sink.rows()).toEqual({
-        ...Object.fromEntries(
-          (await session.run('select * from public.people')).map(({ id, name, tail }) => [`[${id}]`, JSON.stringify({ id: Number(id), name, tail })]),
-        ),
-      })
+      const rows = await session.run('select id, name, tail from public.people')
+      expect(sink.rows()).toEqual(Object.fromEntries(rows.map(({ id, name, tail }) => [`[${id}]`, JSON.stringify({ id: Number(id), name, tail })])))
     })
   })
 })
@@ -168,7 +165,7 @@ describe('within one cluster', () => {
     assertSecondLifeWins({ original: () => original, copy: byTemplate, refusal: /a copy of another one/, ...(alter === undefined ? {} : { alter }) })
 
   it('a copy by CREATE DATABASE … TEMPLATE is refused until a rebase; then what it writes wins', async () => {
-    await scenario()
+    await expect(scenario()).resolves.toBeDefined()
   })
 
   it('the database itself goes on while copies are made of it', async () => {

@@ -179,4 +179,14 @@ describe('a server that was only restarted', () => {
     await sink.take(again)
     expect(sink.rows()).toEqual(await thingsOf(again))
   })
+
+  it('makes no user wait for a claim that waits for the lease of before', async () => {
+    await asCapture(placeOf(server).url, (session) => held(session, 'of before', { lease: '10 minutes' }))
+    await server.stop()
+    server = await clusters.start(server.data)
+    const began = performance.now()
+    const answer = await asCapture(placeOf(server).url, (session) => claim(session, 'reader', { wait: '5 seconds' }))
+    expect([answer.status, performance.now() - began < 3_000]).toEqual(['busy', true])
+    expect((await asCapture(placeOf(server).url, (session) => claim(session, 'of before', { lease: '10 minutes' }))).status).toBe('held')
+  })
 })
