@@ -51,6 +51,12 @@ describe('the outbox through PostgREST', () => {
     ])
   })
 
+  test('a change may be any of the ops, and nothing else', async () => {
+    const claimed = (op: string) => answering({ data: { status: 'held', epoch: 7, rows: [row.with(4, op)], more: false } }).outbox.claim(request, { signal })
+    for (const op of ['insert', 'update', 'delete', 'read', 'truncate']) expect(await claimed(op)).toMatchObject({ changes: [{ op }] })
+    await expect(claimed('merge')).rejects.toMatchObject({ code: 'unreadable-answer' })
+  })
+
   test('a change too large to be read out brings its size in place of its images', async () => {
     const rows = [
       [...row.with(6, null), 41_943_080],
