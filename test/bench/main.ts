@@ -1,9 +1,11 @@
 /** `npm run bench -- NAME`. Exit 0 well, 1 a fault, 2 wrong use. */
 import { describe } from '../../infra/local/fault.ts'
+import { captureSource } from './capture-source.ts'
+import { capture } from './capture.ts'
 import { latency } from './latency.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { createReport, words } from './report.ts'
-import { type BenchStack, ownStack, runningStack } from './stack.ts'
+import { ownStack, runningStack } from './stack.ts'
 import { silverOnly, throughput } from './throughput.ts'
 
 // kafkajs sets timers in the past (tulios/kafkajs #1704): harmless here.
@@ -28,6 +30,11 @@ else if (options !== undefined) {
 
 async function bench(options: BenchOptions): Promise<void> {
   const { name, attach } = options
+  if (name === 'capture')
+    return await withStack(
+      () => captureSource(ending.signal),
+      async (source) => capture(source, await createReport(name, source), options),
+    )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
     const report = await createReport(name, stack)
     await (name === 'latency' ? latency(stack, report, options) : throughput(stack, report, options))
@@ -42,7 +49,7 @@ async function bench(options: BenchOptions): Promise<void> {
 }
 
 /** However it ends, what was started is stopped. */
-async function withStack(start: () => Promise<BenchStack>, work: (stack: BenchStack) => Promise<void>): Promise<void> {
+async function withStack<T extends { close(): Promise<void> }>(start: () => Promise<T>, work: (stack: T) => Promise<void>): Promise<void> {
   const stack = await start()
   const interrupted = new Promise<never>((_, reject) => ending.signal.addEventListener('abort', () => reject(new Error('interrupted'))))
   try {

@@ -2,16 +2,23 @@ import { parseArgs } from 'node:util'
 
 export const usage = `npm run bench -- latency    [--rates 20,50,500] [--seconds 20] [--attach]
 npm run bench -- throughput [--rows 200000] [--end-to-end] [--attach]
+npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
   --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
-  --end-to-end   leave each hop alone out`
+  --end-to-end   leave each hop alone out
+  capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
+                 statement, --rounds by turns with and without capture, --claims changes in the outbox`
+
+const names = ['latency', 'throughput', 'capture'] as const
 
 export interface BenchOptions {
-  readonly name: 'latency' | 'throughput'
+  readonly name: (typeof names)[number]
   readonly rates: readonly number[]
   readonly seconds: number
   readonly rows: number
+  readonly rounds: number
+  readonly claims: number
   readonly endToEndOnly: boolean
   readonly attach: boolean
 }
@@ -22,15 +29,17 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rates: { type: 'string' },
     seconds: { type: 'string' },
     rows: { type: 'string' },
+    rounds: { type: 'string' },
+    claims: { type: 'string' },
     'end-to-end': { type: 'boolean' },
     attach: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   } as const
   const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, strict: true, allowPositionals: true }))
   if (values.help === true) return 'help'
-  const [name, ...more] = positionals
-  if ((name !== 'latency' && name !== 'throughput') || more.length > 0)
-    throw new RangeError(`Which measurement? There are latency and throughput; '${positionals.join(' ')}' is none.`)
+  const [word, ...more] = positionals
+  const name = names.find((one) => one === word)
+  if (name === undefined || more.length > 0) throw new RangeError(`Which measurement? There are ${names.join(', ')}; '${positionals.join(' ')}' is none.`)
   const number = (text: string, least: number, most: number, what: string): number => {
     const value = Number(text)
     if (!(value >= least && value <= most)) throw new RangeError(`--${what}: '${text}' is not between ${least} and ${most}`)
@@ -40,7 +49,9 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     name,
     rates: (values.rates ?? '20,50,500').split(',').map((rate) => number(rate, 1, 5_000, 'rates')),
     seconds: number(values.seconds ?? '20', 1, 3_600, 'seconds'),
-    rows: Math.round(number(values.rows ?? '200000', 1_000, 10_000_000, 'rows')),
+    rows: Math.round(number(values.rows ?? (name === 'capture' ? '100000' : '200000'), 1_000, 10_000_000, 'rows')),
+    rounds: Math.round(number(values.rounds ?? '9', 1, 1_000, 'rounds')),
+    claims: Math.round(number(values.claims ?? '1000000', 2_000, 10_000_000, 'claims')),
     endToEndOnly: values['end-to-end'] === true,
     attach: values.attach === true,
   }

@@ -16,7 +16,10 @@ export function words(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-export async function createReport(bench: string, stack: BenchStack): Promise<Report> {
+/** What is measured: the whole stack, or its source database alone. */
+export type Measured = Pick<BenchStack, 'source' | 'own'> & Partial<Pick<BenchStack, 'info'>>
+
+export async function createReport(bench: string, stack: Measured): Promise<Report> {
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
@@ -38,13 +41,13 @@ export async function createReport(bench: string, stack: BenchStack): Promise<Re
   }
 }
 
-async function versionsOf(stack: BenchStack): Promise<Readonly<Record<string, string>>> {
+async function versionsOf(stack: Measured): Promise<Readonly<Record<string, string>>> {
   const { rows } = await stack.source.query<{ server_version: string }>('show server_version')
+  const base = { afluente: commit(), node: process.versions.node, postgres: rows[0]?.server_version.split(' ')[0] ?? 'unknown' }
+  if (stack.info === undefined) return { ...base, pg: installed('pg') }
   const elasticsearch = (await (await fetch(stack.info.elasticsearch.url)).json()) as { version?: { number?: string } }
   return {
-    afluente: commit(),
-    node: process.versions.node,
-    postgres: rows[0]?.server_version.split(' ')[0] ?? 'unknown',
+    ...base,
     kafka: stack.own ? kafkaVersion : 'unknown',
     elasticsearch: elasticsearch.version?.number ?? 'unknown',
     ...Object.fromEntries(['deno', 'workerd', 'kafkajs', 'pg', '@elastic/elasticsearch'].map((name) => [name, installed(name)])),

@@ -11,13 +11,13 @@ const SELECT_LEADS = `
   from generate_series($2::int, $3::int) n`
 const COLUMNS = 'id, name, email, phone, company, job_title, source, status, score, estimated_value, tags, metadata'
 
-/** Into `table`, in statements of 10 000 rows, each its own transaction. Gives the milliseconds it took. */
-export async function insertLeads(pool: pg.Pool, table: string, mark: string, rows: number): Promise<number> {
+/** Into `table`, in statements of 10 000 rows (or of so many), each its own transaction. Gives the milliseconds it took. */
+export async function insertLeads(pool: pg.Pool, table: string, mark: string, rows: number, statementRows = STATEMENT_ROWS): Promise<number> {
   const client = await pool.connect()
   try {
     const began = performance.now()
-    for (let first = 1; first <= rows; first += STATEMENT_ROWS) {
-      await client.query(`insert into ${table} (${COLUMNS}) ${SELECT_LEADS}`, [mark, first, Math.min(rows, first + STATEMENT_ROWS - 1)])
+    for (let first = 1; first <= rows; first += statementRows) {
+      await client.query(`insert into ${table} (${COLUMNS}) ${SELECT_LEADS}`, [mark, first, Math.min(rows, first + statementRows - 1)])
     }
     return performance.now() - began
   } finally {

@@ -32,15 +32,30 @@ describe('what the host of the Edge Functions counted', () => {
 
 describe('options', () => {
   test('have the defaults of the contract', () => {
-    expect(readOptions(['latency'])).toEqual({ name: 'latency', rates: [20, 50, 500], seconds: 20, rows: 200_000, endToEndOnly: false, attach: false })
+    expect(readOptions(['latency'])).toEqual({
+      name: 'latency',
+      rates: [20, 50, 500],
+      seconds: 20,
+      rows: 200_000,
+      rounds: 9,
+      claims: 1_000_000,
+      endToEndOnly: false,
+      attach: false,
+    })
     expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
+    expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ name: 'capture', rows: 100_000, rounds: 3 })
     expect(readOptions(['--help'])).toBe('help')
   })
 
-  test.each([[[]], [['speed']], [['latency', 'throughput']], [['latency', '--rates', '20,x']], [['throughput', '--rows', '0']], [['latency', '--fast']]])(
-    '%j is wrong use',
-    (args) => {
-      expect(() => readOptions(args)).toThrow(RangeError)
-    },
-  )
+  test.each([
+    [[]],
+    [['speed']],
+    [['latency', 'throughput']],
+    [['latency', '--rates', '20,x']],
+    [['throughput', '--rows', '0']],
+    [['latency', '--fast']],
+    [['capture', '--rounds', '0']],
+  ])('%j is wrong use', (args) => {
+    expect(() => readOptions(args)).toThrow(RangeError)
+  })
 })
