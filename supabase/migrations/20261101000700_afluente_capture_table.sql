@@ -9,6 +9,15 @@ as $$
   where p.relid <> partitions."table"
 $$;
 
+-- Whether a subscription writes into one of these tables.
+create function afluente.is_replicated(tables oid[]) returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+  select exists (select from pg_subscription_rel s where s.srrelid = any (is_replicated.tables))
+$$;
+
 -- Captures a table's changes from now on, or changes how. Rows already there are sent by a backfill. Refuses what it could
 -- not capture faithfully, each time with what to do instead. Of a partitioned table every partition gets the triggers, for a
 -- write straight into one fires only its own.
@@ -58,6 +67,9 @@ begin
     raise exception 'afluente: %, a partition of %, is a foreign table',
       (select min(c.oid::regclass::text) from pg_class c where c.oid = any (afluente.partitions("table")) and c.relkind = 'f'), full_name
       using hint = 'Detach it, or capture the other partitions as tables of their own.';
+  elsif afluente.is_replicated(array["table"::oid] || afluente.partitions("table")) then
+    raise exception 'afluente: rows come into % by logical replication, which fires no statement''s trigger', full_name
+      using hint = 'Capture the table where its rows are written.';
   elsif not pg_has_role(current_user, relation.relowner, 'USAGE') then
     raise exception 'afluente: % belongs to %, and % may not put triggers on it', full_name, relation.relowner::regrole, current_user
       using hint = format('alter table %s owner to %I; or: grant %s to %I', full_name, current_user, relation.relowner::regrole, current_user);

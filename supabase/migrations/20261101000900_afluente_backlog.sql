@@ -28,6 +28,8 @@ begin
   where not exists (select from pg_trigger g where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A');
   if missing is not null then
     return format('triggers are missing or switched off (%s): %s', missing, again);
+  elsif afluente.is_replicated(present.oid || afluente.partitions(present.oid)) then
+    return 'a subscription of logical replication writes into the table, and fires no statement''s trigger: capture the table where its rows are written';
   elsif exists (select from unnest(captured.exclude) x (name) where x.name <> all (afluente.hidden_columns("table", captured.exclude_numbers))) then
     return format(
       'excluded columns were renamed and stay excluded until a dump is restored: select afluente.capture_table(%L, exclude => %L) with all its options',
