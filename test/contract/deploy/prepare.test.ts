@@ -30,6 +30,12 @@ describe('preparation', () => {
     expect(String(fault)).not.toContain('topsecret')
   })
 
+  test('makes no alias without the floors: while the analytics database is away the indices wait, and that is told once', async () => {
+    const fault = await prepare({ ...nowhere, elasticsearch: { url: 'http://127.0.0.1:1' } }).catch((error: unknown) => error)
+    expect(fault).toMatchObject({ message: expect.stringMatching(/^2 parts/) })
+    expect(String(fault)).not.toContain('Elasticsearch')
+  })
+
   test('changes nothing when the source differs from the definition, and tells every difference', async () => {
     const analyticsUrl = await postgres.emptyDatabase()
     const fault = await prepare({ ...nowhere, analyticsUrl, sourceUrl: await postgres.emptyDatabase() }).catch((error: unknown) => error)

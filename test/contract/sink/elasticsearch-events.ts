@@ -1,5 +1,5 @@
 /** Events and batches for sink tests, made the way capture makes them. */
-import type { Op } from '../../../shared/events/change.ts'
+import { type Op, TRUNCATE_KEY } from '../../../shared/events/change.ts'
 import { decode, encode, type Event } from '../../../shared/events/envelope.ts'
 import type { TableBatch } from '../../../shared/ports/sink.ts'
 import { qualifiedName, type SourceTable } from '../../../shared/tables/table.ts'
@@ -20,6 +20,11 @@ export function eventOf(table: SourceTable, key: string, version: number, after:
   const decoded = decode(recordOf(encode(change, { ref: 'local', claimedAt: '2026-11-22T18:00:00.200Z', traceparent: '' })))
   if (!decoded.ok) throw new Error(decoded.why.message)
   return decoded.event
+}
+
+/** A truncate of the table: its version is a floor. */
+export function truncateEventOf(table: SourceTable, version: number): Event {
+  return { ...eventOf(table, '', version, null), key: TRUNCATE_KEY, op: 'truncate', before: null }
 }
 
 export function batchOf(table: SourceTable, events: readonly Event[], epoch = 1): TableBatch {
