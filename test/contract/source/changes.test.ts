@@ -242,26 +242,3 @@ describe('whoever writes at the same time', () => {
     expect((await source.outbox()).length).toBeGreaterThan(60)
   })
 })
-
-describe('a partitioned table', () => {
-  it('is captured through its root and through each partition, under the root’s name', async () => {
-    await source.run(`
-      create table public.log (day date, id int, name text, primary key (day, id)) partition by range (day);
-      create table public.log_2025 (name text, id int not null, day date not null);
-      alter table public.log attach partition public.log_2025 for values from ('2025-01-01') to ('2026-01-01');
-      create table public.log_2026 partition of public.log for values from ('2026-01-01') to ('2027-01-01');
-      select afluente.capture_table('public.log')`)
-    await source.run(`insert into public.log values ('2025-05-05', 1, 'a'), ('2026-05-05', 2, 'b')`)
-    await source.run(`insert into public.log_2025 (day, id, name) values ('2025-06-06', 3, 'c')`)
-    await source.run(`update public.log set day = '2026-06-06' where id = 1`)
-    await source.run(`update public.log_2026 set name = 'B' where id = 2`)
-    await assertEndsEqual(source, 'public.log', 'day, id')
-    expect(new Set((await source.outbox()).map((row) => row.source_table))).toEqual(new Set(['public.log']))
-    await source.run('truncate public.log_2026')
-    await assertEndsEqual(source, 'public.log', 'day, id')
-    await source.run('truncate public.log')
-    await assertEndsEqual(source, 'public.log', 'day, id')
-    await source.run(`select afluente.release_table('public.log')`)
-    expect(await source.value(`select count(*) from pg_trigger where tgname like 'afluente%' and tgrelid::regclass::text like 'log%'`)).toBe('0')
-  })
-})

@@ -1,5 +1,5 @@
-/** Partitions that come and go: no row's trigger tells of it. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+/** Partitions: there from the start, attached or made later, detached, dropped, in layers; written through the root and straight. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { backlog, openSource, type Source } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
@@ -14,57 +14,184 @@ afterAll(() => postgres.stop())
 beforeEach(async () => {
   await source?.close()
   source = await openSource(postgres)
+  // The columns of one partition stand in another order; it has lost one besides.
   await source.run(`
-    create table public.sales (id int primary key, secret text, name text) partition by range (id);
-    create table public.first partition of public.sales for values from (0) to (100);
-    select afluente.capture_table('public.sales', exclude => '{secret}', with_before => true)`)
+    create table public.log (day date, id int, name text, primary key (day, id)) partition by range (day);
+    create table public.log_2025 (gone int, name text, id int not null, day date not null);
+    alter table public.log_2025 drop column gone;
+    alter table public.log attach partition public.log_2025 for values from ('2025-01-01') to ('2026-01-01');
+    create table public.log_2026 partition of public.log for values from ('2026-01-01') to ('2027-01-01')`)
+  await source.run(`select afluente.capture_table('public.log')`)
 })
 
-const sales = async () => (await backlog(source)).tables.find(({ table }) => table === 'public.sales')
+const entry = async () => (await backlog(source)).tables.find(({ table }) => table === 'public.log')
+const assertEqual = () => assertEndsEqual(source, 'public.log', 'day, id')
+const triggersOn = (table: string) => source.value(`select count(*) from pg_trigger where tgname like 'afluente%' and tgrelid = '${table}'::regclass`)
+const make2027 = `create table public.log_2027 partition of public.log for values from ('2027-01-01') to ('2028-01-01')`
 
-it('one made after the table was captured gets the triggers at the next sweep, and nothing needs mending', async () => {
-  await source.run('create table public.second partition of public.sales for values from (100) to (200)')
-  expect(await source.value('select afluente.sweep()')).toBe('f')
-  await source.run(`insert into public.second values (100, 'hush', 'a'); update public.second set name = 'b'`)
-  expect((await source.outbox()).map(({ op, before, after }) => [op, before, after])).toEqual([
-    ['insert', null, '{"id":100,"name":"a"}'],
-    ['update', '{"id":100,"name":"a"}', '{"id":100,"name":"b"}'],
-  ])
-  expect(await sales()).toMatchObject({ problem: null, failures: 0, reconcileSince: null })
-})
+describe('partitions that were there', () => {
+  it('are captured through the root and straight, under the root’s name, with the root’s columns', async () => {
+    await source.run(`insert into public.log values ('2025-05-05', 1, 'a'), ('2026-05-05', 2, 'b')`)
+    await source.run(`insert into public.log_2025 (day, id, name) values ('2025-06-06', 3, 'c')`)
+    await source.run(`update public.log_2026 set name = 'B' where id = 2`)
+    await source.run('delete from public.log_2025 where id = 1')
+    expect((await source.outbox()).map(({ op, source_table, key, before, after }) => [op, source_table, key, after ?? before])).toEqual([
+      ['insert', 'public.log', '["2025-05-05", 1]', '{"day":"2025-05-05","id":1,"name":"a"}'],
+      ['insert', 'public.log', '["2026-05-05", 2]', '{"day":"2026-05-05","id":2,"name":"b"}'],
+      ['insert', 'public.log', '["2025-06-06", 3]', '{"day":"2025-06-06","id":3,"name":"c"}'],
+      ['update', 'public.log', '["2026-05-05", 2]', '{"day":"2026-05-05","id":2,"name":"B"}'],
+      ['delete', 'public.log', '["2025-05-05", 1]', expect.stringContaining('"name":"a"')],
+    ])
+    await assertEqual()
+  })
 
-it('one attached with rows marks the table to be reconciled', async () => {
-  await source.run(`
-    create table public.second (id int primary key, secret text, name text); insert into public.second values (100);
-    alter table public.sales attach partition public.second for values from (100) to (200)`)
-  expect(await sales()).toMatchObject({
-    problem: null,
-    failures: 1,
-    reconcileSince: expect.any(String),
-    lastFailure: expect.stringMatching(/^55000: partitions/),
+  it('a row that moves from one to another, alone and with others, is deleted under its old key and inserted under its new one', async () => {
+    await source.run(`insert into public.log values ('2025-05-05', 1, 'a'), ('2025-05-05', 2, 'b'), ('2026-05-05', 3, 'c')`)
+    await source.emptyOutbox()
+    await source.run(`update public.log set day = '2026-05-05' where id = 1`)
+    expect((await source.outbox()).map(({ op, key }) => [op, key])).toEqual([
+      ['delete', '["2025-05-05", 1]'],
+      ['insert', '["2026-05-05", 1]'],
+    ])
+    await source.run(`update public.log set name = name`)
+    await source.run(`update public.log set day = day + case when id = 3 then -365 else 100 end, name = name || '!'`)
+    await assertEqual()
+    await source.run(`insert into public.log values ('2025-05-05', 3, 'x') on conflict (day, id) do update set name = 'upserted'`)
+    await source.run(
+      `merge into public.log l using (values (1), (9)) s (id) on l.id = s.id when matched then update set name = 'merged' when not matched then insert values ('2026-01-01', 9, 'merged')`,
+    )
+    await assertEqual()
+  })
+
+  it('with triggers of the user’s own on the root, which move the row on', async () => {
+    await source.run(`
+      create function public.move() returns trigger language plpgsql as $$ begin update public.log set day = day + 365 where day = new.day and id = new.id; return null; end $$;
+      create trigger move after insert or update on public.log for each row when (new.day < '2026-01-01') execute function public.move()`)
+    await source.run(`insert into public.log values ('2025-05-05', 1, 'a'); insert into public.log_2025 (day, id) values ('2025-06-05', 2)`)
+    expect(await source.value('select count(*) from public.log_2026')).toBe('2')
+    await assertEqual()
+  })
+
+  it('in the role of a replica, by COPY, and under session settings of its own', async () => {
+    const superuser = await source.connect('superuser')
+    await superuser.run(`set session_replication_role = replica; set timezone = 'Asia/Kolkata'; set datestyle = 'German'; set enable_partition_pruning = off`)
+    await superuser.run(
+      `copy public.log from program $$printf '01.02.2025\\t1\\ta\\n01.02.2026\\t2\\tb\\n'$$; copy public.log_2026 (day, id) from program $$printf '02.02.2026\\t3\\n'$$`,
+    )
+    await superuser.run(`update public.log_2026 set name = 'straight'`)
+    await assertEqual()
+    expect(new Set((await source.outbox()).map((row) => row.key))).toEqual(new Set(['["2025-02-01", 1]', '["2026-02-01", 2]', '["2026-02-02", 3]']))
   })
 })
 
-it('one that was detached or dropped marks the table, and is captured no more', async () => {
-  await source.run(`insert into public.sales values (1); delete from afluente.outbox; alter table public.sales detach partition public.first`)
-  expect(await sales()).toMatchObject({ problem: null, failures: 1, reconcileSince: expect.any(String) })
-  await source.run('insert into public.first values (2)')
-  expect(await source.outbox()).toEqual([])
-  await source.run('create table public.second partition of public.sales for values from (100) to (200); select afluente.backlog(); drop table public.second')
-  expect(await sales()).toMatchObject({ failures: 2 })
+describe('partitions of partitions', () => {
+  it('at every depth are captured, and adopted when they come', async () => {
+    await source.run(`
+      create table public.log_2028 partition of public.log for values from ('2028-01-01') to ('2029-01-01') partition by hash (day, id);
+      create table public.log_2028_0 partition of public.log_2028 for values with (modulus 2, remainder 0);
+      select afluente.capture_table('public.log')`)
+    await source.run('create table public.log_2028_1 partition of public.log_2028 for values with (modulus 2, remainder 1); select afluente.backlog()')
+    expect([await triggersOn('public.log_2028'), await triggersOn('public.log_2028_0'), await triggersOn('public.log_2028_1')]).toEqual(['4', '4', '4'])
+    for (const table of ['log', 'log_2028'])
+      await source.run(`insert into public.${table} select '2028-02-02', n from generate_series(1, 20) n on conflict do nothing`)
+    for (const table of ['log_2028', 'log_2028_0', 'log_2028_1']) await source.run(`update public.${table} set name = coalesce(name, '') || '!'`)
+    await source.run(`update public.log_2028 set id = id + 100; delete from public.log_2028_1 where id % 2 = 0`)
+    await assertEqual()
+    expect(await entry()).toMatchObject({ failures: 0, problem: null })
+  })
 })
 
-it('one that was detached and still has the triggers tells of the table alone', async () => {
-  await source.run(`insert into public.sales values (1, null, 'a'); alter table public.sales detach partition public.first`)
-  await source.run(`update public.first set name = 'b'; insert into public.first values (2)`)
-  await assertEndsEqual(source, 'public.sales', 'id')
+describe('a partition that comes later', () => {
+  it.each(['select afluente.backlog()', 'select afluente.sweep()'])(
+    'made empty is captured through the root at once, and straight from the next look (%s)',
+    async (look) => {
+      await source.run(`${make2027}; insert into public.log values ('2027-01-01', 1, 'through the root')`)
+      await assertEqual()
+      await source.run(look)
+      await source.run(`insert into public.log_2027 values ('2027-01-01', 2, 'straight')`)
+      await assertEqual()
+      expect(await entry()).toMatchObject({ problem: null })
+    },
+  )
+
+  it('made empty and adopted before it is written to leaves nothing to reconcile', async () => {
+    await source.run(make2027)
+    expect(await entry()).toMatchObject({ failures: 0, reconcileSince: null, problem: null })
+    expect(await triggersOn('public.log_2027')).toBe('4')
+  })
+
+  it.each([
+    [
+      'attached with rows',
+      `create table public.log_2027 (like public.log including all); insert into public.log_2027 values ('2027-01-01', 1, 'old'); alter table public.log attach partition public.log_2027 for values from ('2027-01-01') to ('2028-01-01')`,
+    ],
+    ['written straight before it was adopted', `${make2027}; insert into public.log_2027 values ('2027-01-01', 1, 'unseen')`],
+  ])('%s marks the table to be reconciled, once', async (_, ddl) => {
+    await source.run(ddl)
+    const marked = await entry()
+    expect(marked).toMatchObject({
+      failures: 1,
+      lastFailure: expect.stringContaining('55000: partitions with rows'),
+      reconcileSince: expect.any(String),
+      problem: null,
+    })
+    expect(await entry()).toEqual(marked)
+    await source.run(`update public.log_2027 set name = 'seen'`)
+    await assertEqual()
+  })
+
+  it('rolled back never was', async () => {
+    await source.run(`begin; ${make2027}; insert into public.log values ('2027-01-01', 1, 'a'); rollback`)
+    expect(await source.outbox()).toEqual([])
+    expect(await entry()).toMatchObject({ failures: 0, problem: null })
+  })
+
+  it('while somebody works on it waits for the next look, and holds up nobody', async () => {
+    await source.run(make2027)
+    const user = await source.connect()
+    await user.run(`begin; insert into public.log_2027 values ('2027-01-01', 1, 'a')`)
+    await source.run(`set statement_timeout = '10s'`)
+    expect(await entry()).toMatchObject({ table: 'public.log' })
+    await user.run('commit')
+    expect(await entry()).toMatchObject({ failures: 1, problem: null })
+    expect(await triggersOn('public.log_2027')).toBe('4')
+  })
 })
 
-it('waits for the next sweep while somebody works on a partition', async () => {
-  await source.run('create table public.second partition of public.sales for values from (100) to (200)')
-  const user = await source.connect()
-  await user.run('begin; insert into public.sales values (150)')
-  expect((await sales())?.problem).toMatch(/triggers are missing/)
-  await user.run('commit')
-  expect((await sales())?.problem).toBeNull()
+describe('a partition that goes', () => {
+  beforeEach(async () => {
+    await source.run(`insert into public.log values ('2025-05-05', 1, 'a'), ('2026-05-05', 2, 'b')`)
+    await source.emptyOutbox()
+  })
+
+  it.each([
+    ['detached', 'alter table public.log detach partition public.log_2025'],
+    [
+      'detached and written to before anybody looked',
+      `alter table public.log detach partition public.log_2025; insert into public.log_2025 (day, id) values ('2025-01-01', 9); delete from public.log_2025`,
+    ],
+    ['dropped', 'drop table public.log_2025'],
+  ])('%s: its rows are gone from the table, which is marked to be reconciled; it is let go', async (_, ddl) => {
+    await source.run(ddl)
+    expect(await entry()).toMatchObject({ failures: 1, reconcileSince: expect.any(String), problem: null })
+    await source.run(`update public.log set name = 'B'`)
+    await assertEqual()
+    if (!ddl.startsWith('drop')) {
+      expect(await triggersOn('public.log_2025')).toBe('0')
+      await source.emptyOutbox()
+      await source.run(`insert into public.log_2025 (day, id) values ('2025-02-02', 5); truncate public.log_2025`)
+      expect(await source.outbox()).toEqual([])
+    }
+  })
+
+  it('and is captured as a table of its own afterwards', async () => {
+    await source.run('alter table public.log detach partition public.log_2025; select afluente.backlog()')
+    await source.run(`select afluente.capture_table('public.log_2025'); update public.log_2025 set name = 'own'`)
+    expect((await source.outbox()).map(({ source_table, key }) => [source_table, key])).toEqual([['public.log_2025', '["2025-05-05", 1]']])
+  })
+
+  it('all of them, when the table is released', async () => {
+    await source.run(`${make2027}; select afluente.backlog(); select afluente.release_table('public.log')`)
+    for (const table of ['log', 'log_2025', 'log_2026', 'log_2027']) expect(await triggersOn(`public.${table}`)).toBe('0')
+  })
 })
