@@ -1,4 +1,7 @@
 -- The source side of Afluente. Everything that must not fail, block or leak lives in this schema; only the service role enters it.
+--
+-- Each function has the search path pg_catalog, pg_temp. An empty one would not do: temporary tables and types, which anybody can
+-- make under the names of the catalog's, come before pg_catalog wherever a path doesn't name them.
 
 create schema afluente;
 revoke all on schema afluente from public;

@@ -10,7 +10,7 @@ create function afluente.outbox_bytes(enough bigint) returns bigint
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
@@ -36,7 +36,7 @@ create function afluente.measure_outbox() returns int
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   moment bigint := 4 * (extract(epoch from clock_timestamp()) * 1000)::bigint;
@@ -70,7 +70,7 @@ $$;
 create function afluente.set_outbox_budget(bytes bigint) returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if bytes is null or bytes < 1 then

@@ -9,7 +9,7 @@ create function afluente.recognize() returns text
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   known afluente.installation := (select i from afluente.installation i);
@@ -48,7 +48,7 @@ $$;
 create function afluente.moved(known afluente.installation) returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select case
     when known is null then 'this database does not know which one it is'
@@ -65,7 +65,7 @@ $$;
 create function afluente.lift() returns bigint
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select setval('afluente.version', greatest(v.last_value, (extract(epoch from clock_timestamp()) * 1000000)::bigint))
   from afluente.version v
@@ -77,7 +77,7 @@ create function afluente.renumber(since timestamptz) returns bigint
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- Above every version there is, so none of the new ones is in anybody's way.
@@ -99,7 +99,7 @@ $$;
 create function afluente.move_in() returns void
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into afluente.installation as i (system_identifier, timeline, database_oid, outbox_oid, server_started_at)
   select c.system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), d.oid, 'afluente.outbox'::regclass::oid, pg_postmaster_start_time()

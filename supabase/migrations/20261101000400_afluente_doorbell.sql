@@ -6,7 +6,7 @@
 create function afluente.ring() returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '50ms'
 as $$
 declare
@@ -37,7 +37,7 @@ $$;
 create function afluente.sweep() returns boolean
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 declare
@@ -63,7 +63,7 @@ $$;
 create function afluente.schedule_sweep() returns boolean
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if to_regprocedure('cron.schedule(text,text,text)') is null then

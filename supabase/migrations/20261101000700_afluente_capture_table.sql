@@ -2,7 +2,7 @@
 create function afluente.partitions("table" regclass) returns oid[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(array_agg(p.relid::oid order by p.relid::oid), '{}')
   from pg_partition_tree(partitions."table") p
@@ -13,7 +13,7 @@ $$;
 create function afluente.is_replicated(tables oid[]) returns boolean
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select exists (select from pg_subscription_rel s where s.srrelid = any (is_replicated.tables))
 $$;
@@ -26,7 +26,7 @@ create function afluente.capture_table(
 ) returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   relation pg_class := (select c from pg_class c where c.oid = capture_table."table");
@@ -170,7 +170,7 @@ $$;
 -- Takes the triggers off tables.
 create function afluente.drop_triggers(tables oid[]) returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   found record;
@@ -193,7 +193,7 @@ $$;
 create function afluente.release_table("table" regclass) returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   captured afluente.captured_tables;

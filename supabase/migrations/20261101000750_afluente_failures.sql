@@ -3,7 +3,7 @@
 create function afluente.fold_failures() returns void
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with noted as (
     delete from afluente.failures f

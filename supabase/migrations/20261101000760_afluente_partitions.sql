@@ -4,7 +4,7 @@
 create function afluente.adopt_partitions() returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
 as $$
 declare

@@ -5,7 +5,7 @@ create function afluente.read_images(claimed json, max_bytes bigint, out rows js
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   oversize constant int := 33554432;

@@ -22,7 +22,7 @@ create function afluente.claim(
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -142,7 +142,7 @@ $$;
 create function afluente.acknowledge(shard int, epoch bigint, versions bigint[]) returns json
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
@@ -166,7 +166,7 @@ $$;
 create function afluente.release(shard int, epoch bigint) returns json
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare

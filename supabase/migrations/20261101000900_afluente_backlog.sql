@@ -2,7 +2,7 @@
 create function afluente.capture_problem("table" regclass) returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   captured afluente.captured_tables := (select c from afluente.captured_tables c where c.table_oid = capture_problem."table");
@@ -49,7 +49,7 @@ create function afluente.backlog() returns json
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set enable_sort = off
 as $$

@@ -204,3 +204,67 @@ export async function assertExcludedStays(source: Source): Promise<void> {
   check(rows.length === 10, `there are ${rows.length} changes: ${JSON.stringify(rows)}`)
   check(!JSON.stringify(rows).includes('hush'), `the excluded column is in ${JSON.stringify(rows)}`)
 }
+
+/** A session full of namesakes of what the triggers call changes nothing. Wants `public.t (id, n, name)` captured, `name` excluded. */
+export async function assertSearchPathIsIgnored(source: Source): Promise<void> {
+  const hostile = await source.connect()
+  const calls = [
+    ['clock_timestamp()', 'timestamptz'],
+    ['row_to_json(public.t)', 'json'],
+    ['row_to_json(record)', 'json'],
+    ['jsonb_build_array(int)', 'jsonb'],
+    ['nextval(text)', 'bigint'],
+    ['nextval(regclass)', 'bigint'],
+    ['mod(bigint, bigint)', 'bigint'],
+    ['hashtextextended(text, int)', 'bigint'],
+    ['current_setting(text, boolean)', 'text'],
+    ['set_config(text, text, boolean)', 'text'],
+    ['to_json(text)', 'json'],
+    ['greatest(int, int)', 'int'],
+    ['abs(numeric)', 'numeric'],
+    ['age(xid)', 'int'],
+    ['format(text, text, text)', 'text'],
+  ]
+  const bodies = calls.map(
+    ([call, type]) =>
+      `create function evil.${call?.startsWith('greatest') ? '"greatest"(int, int)' : call} returns ${type} language plpgsql as $$ begin raise exception 'evil %', '${type}'; end $$;`,
+  )
+  const operators = [
+    ['=', 'int, int'],
+    ['<>', 'name, text'],
+    ['||', 'text, text'],
+    ['%', 'bigint, int'],
+  ].map(([operator, types]) => {
+    const [left, right] = (types ?? '').split(', ')
+    return `create function evil.op${left}${right}(${left}, ${right}) returns boolean language plpgsql as $$ begin raise exception 'evil operator'; end $$;
+      create operator evil.${operator} (function = evil.op${left}${right}, leftarg = ${left}, rightarg = ${right});`
+  })
+  await hostile.run(`create schema evil; ${bodies.join('\n')} ${operators.join('\n')}`)
+  // Casts by assignment are not by search path; temporary tables come first in it unless it says otherwise.
+  await hostile.run(`
+    create temp table t (id int, n int, name text); create temp table outbox (version bigint); create temp table shards (shard int, leased_until timestamptz);
+    create temp table pg_attribute (attname name); create temp table pg_class (relname name); create temp table afluente_old (id int); create temp table afluente_new (id int);
+    create temp table touched (key text); create temp table present (image json); create temp view captured_tables as select 1 as x;
+    create type pg_temp.text as (x int); create type pg_temp.timestamptz as (x int); create type pg_temp.regclass as (x int); create type pg_temp.json as (x int);
+    set search_path = pg_temp, evil, pg_catalog, public`)
+  for (const sql of [
+    `insert into public.t values (1, 1, 'hush'), (2, 2, 'hush')`,
+    `update public.t set n = 5, name = 'hush hush'`,
+    `update public.t set id = 3 where id operator(pg_catalog.=) 1`,
+    `delete from public.t where id operator(pg_catalog.=) 2`,
+    `truncate public.t`,
+  ])
+    await hostile.run(sql)
+  const rows = (await source.outbox('public.t')).map(({ op, key, before, after }) => `${op} ${key} ${after ?? before ?? ''}`)
+  const expected = [
+    'insert [1] {"id":1,"n":1}',
+    'insert [2] {"id":2,"n":2}',
+    'update [1] {"id":1,"n":5}',
+    'update [2] {"id":2,"n":5}',
+    'delete [1] {"id":1,"n":5}',
+    'insert [3] {"id":3,"n":5}',
+    'delete [2] {"id":2,"n":5}',
+    'delete [3] {"id":3,"n":5}',
+  ]
+  check(JSON.stringify(rows) === JSON.stringify(expected), `a search path made of it ${JSON.stringify(rows)}`)
+}
