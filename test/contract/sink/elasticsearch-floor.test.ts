@@ -40,7 +40,7 @@ async function open() {
       await prepareIndices({ client: by, floors }, pipelineOf(table, { [table.name]: { version } }), ({ did }) => steps.push(did), options)
       return steps
     },
-    seen: async () => (await living(client, table.name)).map((row) => row['name']).toSorted(),
+    seen: async () => (await living(client, table.name)).map((row) => String(row['name'])).toSorted(),
     filters: async () => Object.fromEntries(Object.entries(await client.indices.getAlias({ name: table.name })).map(([on, { aliases }]) => [on, aliases[table.name]?.filter])), // prettier-ignore
   }
 }
