@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { backlog, held, openSource, type Session, type Source } from '../../support/source.ts'
-import { assertExcludedStays } from '../../support/source-properties.ts'
+import { assertExcludedStays } from '../../support/writer-properties.ts'
 
 let postgres: TestPostgres
 let source: Source

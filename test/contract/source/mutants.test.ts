@@ -1,5 +1,6 @@
 /** The guards of the source side, each replaced by the naive version that others ship: then the property it guards must fail. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { mutate as mutateIn } from '../../support/mutate.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { openSource, type Source } from '../../support/source.ts'
 import {
@@ -29,13 +30,7 @@ beforeEach(async () => {
   source = await openSource(postgres)
 })
 
-/** Replaces text of a function's definition; the mutant must differ, or it would prove nothing. */
-async function mutate(name: string, from: string | RegExp, to: string): Promise<void> {
-  const definition = (await source.value(`select pg_get_functiondef('${name}'::regproc)`)) ?? ''
-  const mutant = definition.replaceAll(from, () => to)
-  if (mutant === definition) throw new Error(`${name} holds nothing like ${String(from)}`)
-  await source.run(mutant)
-}
+const mutate = (name: string, from: string | RegExp, to: string) => mutateIn(source, name, from, to)
 
 it('images from the transition table: an old image ends under the highest version', async () => {
   await makeRestless(source)

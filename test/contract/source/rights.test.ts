@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { backlog, openSource, type Session, type Source } from '../../support/source.ts'
-import { assertEndsEqual, assertSearchPathIsIgnored } from '../../support/source-properties.ts'
+import { assertEndsEqual } from '../../support/source-properties.ts'
+import { assertSearchPathIsIgnored } from '../../support/writer-properties.ts'
 
 let postgres: TestPostgres
 let source: Source
