@@ -44,6 +44,26 @@ create table afluente.shards (
 
 insert into afluente.shards (shard) values (0);
 
+-- How many shards there are, for those who write: a cell outside transactions, like afluente.last_rung, since an old snapshot must
+-- not put a change where nobody looks any more. Read where the outbox is locked already, as set_shards writes it.
+create sequence afluente.shard_count as bigint cache 1 minvalue 0 start 1;
+
+create function afluente.count_shards() returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform setval('afluente.shard_count', (select count(*) from afluente.shards));
+  return null;
+end
+$$;
+
+create trigger count_shards after insert or delete on afluente.shards
+for each statement execute function afluente.count_shards();
+
+revoke all on function afluente.count_shards() from public, anon, authenticated;
+
 -- The tables whose changes are captured.
 create table afluente.captured_tables (
   table_oid regclass constraint captured_tables_pkey primary key,

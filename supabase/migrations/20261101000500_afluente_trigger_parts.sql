@@ -10,27 +10,37 @@ as $$
     substring(current_setting('afluente.traceparent', true) from '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'),
     substring(
       current_setting('request.headers', true)
-      from '"traceparent"\s*:\s*"([0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})"'
+      from '"traceparent"[[:space:]]*:[[:space:]]*"([0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})"'
     )
   )
 $$;
 
--- A row's JSON without some columns, the rest as it stood, byte for byte.
+-- A row's JSON without some columns, the rest as it stood, byte for byte. json_each reads \u escapes and refuses some that json
+-- holds (\u0000, half a surrogate), so they and double backslashes stand aside meanwhile, as a mark that the image can't hold.
 create function afluente.without_columns(image json, hidden text[]) returns json
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
-  select ('{' || coalesce(string_agg(to_json(c.key)::text || ':' || c.value::text, ',' order by c.ordinality), '') || '}')::json
-  from json_each(image) with ordinality c
-  where c.key <> all (hidden)
+  select replace(replace(
+    '{' || coalesce(string_agg(to_json(c.key)::text || ':' || c.value::text, ',' order by c.ordinality), '') || '}',
+    m.mark || 'u', chr(92) || 'u'), m.mark || 'b', repeat(chr(92), 2)
+  )::json
+  from (select 'm' || md5(image::text) as mark) m
+  left join lateral json_each(
+    replace(replace(image::text, repeat(chr(92), 2), m.mark || 'b'), chr(92) || 'u', m.mark || 'u')::json
+  ) with ordinality c
+    on to_json(c.key)::text not in (
+      select replace(replace(to_json(h.name)::text, repeat(chr(92), 2), m.mark || 'b'), chr(92) || 'u', m.mark || 'u') from unnest(hidden) h (name)
+    )
+  group by m.mark
 $$;
 
 -- The present names of excluded columns, told by number, so that renaming one doesn't let it out.
 create function afluente.hidden_columns("table" regclass, numbers smallint[]) returns text[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(array_agg(a.attname::text), '{}') from pg_attribute a
   where a.attrelid = hidden_columns."table" and a.attnum = any (hidden_columns.numbers) and not a.attisdropped
@@ -41,7 +51,8 @@ $$;
 create function afluente.note_failure(source_table text, code text, message text) returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
+set client_min_messages = error
 as $$
 begin
   insert into afluente.failures (source_table, failed_at, failure)
@@ -50,7 +61,8 @@ begin
     case when left(code, 2) in ('42', '53', '54', '55', '57', '58') then code || ': ' || left(message, 300) else code end
   );
 exception when others then
-  raise log 'afluente: a change of % was not captured (%), and the failure could not be noted (%)', source_table, code, sqlstate;
+  -- For the server's log alone: a message of level LOG would take the user's statement there as well, values and all.
+  raise warning 'afluente: a change of % was not captured (%), and the failure could not be noted (%)', source_table, code, sqlstate;
 end
 $$;
 
@@ -59,7 +71,7 @@ $$;
 create function afluente.note_once(source_table text, code text default null, message text default null) returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not exists (
@@ -76,7 +88,7 @@ $$;
 create function afluente.fill(template text, parts json) returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select string_agg(t.piece || coalesce(parts ->> p.name[1], ''), '' order by t.position)
   from regexp_split_to_table(template, '\{[a-z ]+\}') with ordinality t (piece, position)
@@ -91,19 +103,19 @@ as $$
   select regexp_replace(function_name, '^capture', 'read')
 $$;
 
--- The shard of a key. No settings of its own: inlined.
+-- The shard of a key. No settings of its own, and each argument used once: inlined.
 create function afluente.shard_of(key text, shard_count bigint) returns int
 language sql
 immutable
 as $$
-  select case shard_count when 1 then 0 else mod(hashtextextended(key, 0) & 9223372036854775807, shard_count)::int end
+  select mod(hashtextextended(key, 0) & 9223372036854775807, shard_count)::int
 $$;
 
 -- The columns of a table's primary key, in its order; null without one.
 create function afluente.primary_key("table" regclass) returns text[]
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select array_agg(a.attname::text order by k.position)
   from pg_index i

@@ -8,13 +8,14 @@
 -- reads the few rows of shards whole, which that setting would forbid.)
 --
 -- Above the outbox's budget no image is kept. So it is when columns are excluded and the table is not the one that the function
--- was made for: a dump numbers columns anew, and what was excluded could leave under another's number.
+-- was made for: a dump numbers columns anew, and what was excluded could leave under another's number. Names are hidden beside the
+-- numbers, for the table that came out of the dump may have the old one's own number.
 create function afluente.trigger_source(
   "table" regclass, function_name text, topic text, key_columns text[], hidden_numbers smallint[], with_before boolean
 ) returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $source$
 declare
   relation pg_class := (select c from pg_class c where c.oid = trigger_source."table");
@@ -67,17 +68,18 @@ begin
   -- image there was.
   change := $change$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, after, occurred_at, traceparent)
     select
-      nextval('afluente.version'), {name}, {topic}, touched.key, afluente.shard_of(touched.key, shard_count),
+      nextval('afluente.version'), {name}, {topic}, touched.key,
+      afluente.shard_of(touched.key, (select n.last_value from afluente.shard_count n)),
       case when present.there is null then 'delete' else {op} end,
       case when present.there is null or {before} then touched.image end, present.image, moment, trace
     from (select {image} as image, {key values}, {key text} as key from {rows} r{where}) touched
-    left join lateral (select true as there, {image} as image from {table} r where {same key}{same text} offset 0) present on true;$change$;
+    left join lateral (select true as there, {image} as image from {table} r where {same key}{same text}{own} offset 0) present on true;$change$;
 
   source := $function$
 create or replace function afluente.{function}() returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
@@ -93,20 +95,21 @@ declare
   moment timestamptz;
   trace text;
   hidden text[];
-  shard_count bigint;
   leased boolean;
   measured bigint;
+  fresh boolean;
   keeps int;
   changes bigint;
 begin
   -- Nothing is computed in the declarations: what fails there isn't caught below.
   moment := clock_timestamp();
   trace := afluente.traceparent();
+  fresh := current_setting('transaction_isolation') = 'read committed';
   if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
     raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
   end if;
-  select count(*), bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
-  into shard_count, leased, measured from afluente.shards s tablesample system (100);
+  select bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
+  into leased, measured from afluente.shards s tablesample system (100);
   keeps := measured % 4;
   if abs(extract(epoch from moment) * 1000 - measured / 4) > 5000 then
     keeps := afluente.measure_outbox();
@@ -156,7 +159,7 @@ create or replace function afluente.{reader}(keys text[]) returns table (key tex
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
@@ -182,6 +185,9 @@ $read$$function$;
     '{rows}', 'afluente_new'), '{where}', '
       where not exists (select from (select {key text} as key from afluente_old r) former where former.key = {key text})'),
     '{op}', '''insert'''), '{before}', 'false'));
+  -- An older snapshot than that of this statement may still see a row that somebody else has deleted since, beside the one that
+  -- was put in its place. What stands under a touched key was written by this transaction: the other isn't.
+  source := replace(source, '{own}', ' and (fresh or age(r.xmin) <= 0)');
   source := replace(source, '{same text}', case when prints_alike then '' else ' and {key text} = touched.key' end);
   source := replace(source, '{hidden}', case when hidden_numbers = '{}' then '' else '
   hidden := {hidden columns};
@@ -192,12 +198,15 @@ $read$$function$;
     else 'afluente.without_columns(row_to_json(r.*), hidden)' end || ' end');
   source := replace(source, '{read image}', case when hidden_numbers = '{}' then 'row_to_json(r.*)'
     else 'afluente.without_columns(row_to_json(r.*), {hidden columns})' end);
-  source := replace(source, '{hidden columns}', format('afluente.hidden_columns({relation}::regclass, %L)', hidden_numbers));
+  -- The quotes around the functions' text are such as no name in it can hold.
+  source := replace(replace(source, '$capture$', '{quote}'), '$read$', '{quote}');
+  source := replace(source, '{hidden columns}', format('afluente.hidden_columns({relation}::regclass, %L) || {hidden names}', hidden_numbers));
   return afluente.fill(source, json_build_object(
     'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types,
     'table', case relation.relkind when 'p' then '' else 'only ' end || full_name,
-    'relation', quote_literal(full_name), 'name', quote_literal(schema_name || '.' || relation.relname),
+    'hidden names', format('%L::text[]', afluente.hidden_columns("table", hidden_numbers)), 'relation', quote_literal(full_name), 'name', quote_literal(schema_name || '.' || relation.relname),
     'topic', quote_literal(topic),
+    'quote', '$q' || md5(full_name || topic || key_text) || '$',
     'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name))
   ));
 end

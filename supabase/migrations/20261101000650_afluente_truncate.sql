@@ -1,13 +1,14 @@
 -- A TRUNCATE fires no row's trigger: before it happens a delete goes out for each key, up to 100 000 rows. Above that one change
 -- says it all: under the key [] and with op truncate, its version is the table's floor, and every row below is dead. No
--- version of the table can lie on the wrong side of it: the TRUNCATE has the table to itself until it commits.
+-- version of the table can lie on the wrong side of it: the TRUNCATE has the table to itself until it commits. So it is under
+-- REPEATABLE READ and above, however few rows: a snapshot older than the TRUNCATE's lock doesn't see all that it ends.
 --
 -- A partitioned table speaks for all its partitions. One that is truncated alone sends its deletes, however many: a floor would
--- be the whole table's.
+-- be the whole table's. Under such a snapshot its table is marked to be reconciled as well.
 create function afluente.capture_truncate() returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
@@ -21,7 +22,7 @@ declare
   target text;
   whole boolean;
   partitioned boolean;
-  shard_count bigint;
+  fresh boolean;
   members text;
   rows bigint;
   keeps int;
@@ -32,24 +33,24 @@ begin
   target := format('%I.%I', tg_table_schema, tg_table_name);
   whole := tg_table_schema = tg_argv[0] and tg_table_name = tg_argv[1];
   partitioned := (select c.relkind = 'p' from pg_class c where c.oid = tg_relid);
+  fresh := current_setting('transaction_isolation') = 'read committed';
   if tg_when = 'AFTER' then
     perform set_config('afluente.truncating', '', true);
     return null;
   elsif not whole and (partitioned or current_setting('afluente.truncating', true) = source_table) then
     return null;
   end if;
-  select count(*) into shard_count from afluente.shards;
   select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
   -- A version must not be drawn before the transaction has an id (see afluente.settle).
   perform pg_current_xact_id();
 
   members := case when partitioned then '' else 'only ' end || target;
   execute format('select count(*) from (select from %s limit 100001) r', members) into rows;
-  if whole and rows > 100000 then
+  if whole and (rows > 100000 or not fresh) then
     insert into afluente.outbox (version, source_table, topic, key, shard, op, occurred_at, traceparent)
     values (
-      nextval('afluente.version'), source_table, captured.topic, '[]', afluente.shard_of('[]', shard_count), 'truncate',
-      clock_timestamp(), afluente.traceparent()
+      nextval('afluente.version'), source_table, captured.topic, '[]',
+      afluente.shard_of('[]', (select n.last_value from afluente.shard_count n)), 'truncate', clock_timestamp(), afluente.traceparent()
     );
   else
     keeps := afluente.measure_outbox();
@@ -62,19 +63,22 @@ begin
     execute format(
       $insert$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, occurred_at, traceparent)
       select
-        nextval('afluente.version'), %1$L, %2$L, r.key, afluente.shard_of(r.key, $1),
-        'delete', r.image, clock_timestamp(), afluente.traceparent()
-      from (select jsonb_build_array(%3$s)::text as key, case when $3 then %4$s end as image from %5$s r) r$insert$,
+        nextval('afluente.version'), %1$L, %2$L, r.key,
+        afluente.shard_of(r.key, (select n.last_value from afluente.shard_count n)), 'delete', r.image, clock_timestamp(), afluente.traceparent()
+      from (select jsonb_build_array(%3$s)::text as key, case when $1 then %4$s end as image from %5$s r) r$insert$,
       source_table, captured.topic,
       (select string_agg(format('r.%I', k.name), ', ' order by k.position) from unnest(captured.key_columns) with ordinality k (name, position)),
       case when hidden = '{}' then 'row_to_json(r.*)' else 'afluente.without_columns(row_to_json(r.*), $2)' end,
       members
-    ) using shard_count, hidden, images;
+    ) using images, hidden;
+  end if;
+  if not whole and not fresh then
+    perform afluente.note_failure(source_table, '55000', 'a partition was truncated under an old snapshot: deletes may be missing');
   end if;
   if partitioned then
     perform set_config('afluente.truncating', source_table, true);
   end if;
-  if rows > 0 and exists (select from afluente.shards s where s.leased_until <= clock_timestamp()) then
+  if (rows > 0 or not fresh) and exists (select from afluente.shards s where s.leased_until <= clock_timestamp()) then
     perform afluente.ring();
   end if;
   return null;

@@ -1,25 +1,38 @@
 -- What an operator does to the whole: the number of shards, and the step after a restore, a copy or a move.
 
 -- Cuts the outbox into so many shards. Changes that wait go to the shard of their key, and every holder has to take its shard
--- anew; users' writes wait for the moment that takes.
+-- anew; users' writes wait for the moment that takes, and never behind this one's own waiting for an open transaction.
 create function afluente.set_shards(count int) returns void
 language plpgsql
 security definer
-set search_path = ''
-set lock_timeout = '5s'
+set search_path = pg_catalog, pg_temp
 as $$
+declare
+  deadline timestamptz := clock_timestamp() + interval '5 seconds';
 begin
   if count is null or count not between 1 and 64 then
     raise exception 'afluente: % shards', coalesce(count::text, 'null') using hint = 'Give a number from 1 to 64.';
-  elsif count = (select count(*) from afluente.shards) then
+  elsif count = all (select count(*) from afluente.shards union all select n.last_value from afluente.shard_count n) then
     return;
   end if;
-  lock table afluente.outbox in exclusive mode;
+  loop
+    begin
+      lock table afluente.outbox in exclusive mode nowait;
+      exit;
+    exception when lock_not_available then
+      if clock_timestamp() > deadline then
+        raise exception using errcode = '55P03', message = 'afluente: lock timeout, for a transaction that has written captured tables stays open',
+          hint = 'Call afluente.set_shards again when it has ended; pg_stat_activity lists it as idle in transaction.';
+      end if;
+      perform pg_sleep(0.005);
+    end;
+  end loop;
   lock table afluente.shards in share row exclusive mode;
-  insert into afluente.shards (shard) select n from generate_series(0, count - 1) n on conflict do nothing;
   update afluente.outbox o set shard = afluente.shard_of(o.key, count) where o.shard <> afluente.shard_of(o.key, count);
-  delete from afluente.shards s where s.shard >= count;
   perform afluente.raise_epochs();
+  -- Last, for the count that writers read doesn't wait for the commit.
+  insert into afluente.shards (shard) select n from generate_series(0, count - 1) n on conflict do nothing;
+  delete from afluente.shards s where s.shard >= count;
 end
 $$;
 
@@ -27,7 +40,7 @@ $$;
 create function afluente.raise_epochs() returns void
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   update afluente.shards s
   set epoch = s.epoch + 1, owner = null, leased_until = clock_timestamp(), settled = 0, horizon_version = 0, horizon_xid = null
@@ -40,7 +53,7 @@ $$;
 create function afluente.rebase() returns json
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare

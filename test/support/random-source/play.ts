@@ -27,15 +27,24 @@ export async function playInTurns({ sessions, readers, random, note }: PlayDeps,
 export async function playAtOnce({ sessions, readers, random, note }: PlayDeps, steps: readonly Step[]): Promise<void> {
   await settings(sessions, `set lock_timeout = '150ms'`)
   let writing = true
+  let stepped = Promise.withResolvers<void>()
   const writers = Promise.all(
     sessions.map(async (_, session) => {
-      for (const step of steps) if (step.session === session) await play(sessions, step, note)
+      for (const step of steps) {
+        if (step.session !== session) continue
+        await play(sessions, step, note)
+        stepped.resolve()
+      }
     }),
   ).finally(() => {
     writing = false
+    stepped.resolve()
   })
   const reading = async () => {
     while (writing) {
+      // Where nobody has written there is nothing to read.
+      await stepped.promise
+      stepped = Promise.withResolvers()
       await readers.turn()
       if (random.chance(0.02)) await readers.reshard()
     }

@@ -50,7 +50,7 @@ const tableNames = ['alpha', '"Be ta"', '"gam""ma"', '"d.elta"', 'r', '"{table}"
 export function randomSchema(random: Random): Schema {
   const names = random.some(tableNames, 1 + random.below(3))
   const tables: Table[] = []
-  const ddl: string[] = [typesOfSchema, `create table ${SCHEMA}.stamps (stamp text not null)`]
+  const ddl: string[] = [typesOfSchema, `create table ${SCHEMA}.stamps (stamp text not null)`, `insert into ${SCHEMA}.stamps values ('')`]
   for (const name of names) {
     const { table, statements } = randomTable(random, name, tables)
     tables.push(table)
@@ -61,7 +61,12 @@ export function randomSchema(random: Random): Schema {
 }
 
 export function captureCall({ name, secret, withBefore }: Table): string {
-  const options = [`'${name}'`, `topic => 'fuzz'`, ...(secret === undefined ? [] : [`exclude => array['${plain(secret)}']`]), ...(withBefore ? ['with_before => true'] : [])]
+  const options = [
+    `'${name}'`,
+    `topic => 'fuzz'`,
+    ...(secret === undefined ? [] : [`exclude => array['${plain(secret)}']`]),
+    ...(withBefore ? ['with_before => true'] : []),
+  ]
   return `select afluente.capture_table(${options.join(', ')})`
 }
 

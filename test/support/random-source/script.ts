@@ -38,13 +38,14 @@ export function randomScript(deps: ScriptDeps): Step[] {
 
 function sessionScript(deps: ScriptDeps, session: number, superuser: boolean, statements: number): Step[] {
   const { random } = deps
-  const writer: Writer = { random, tables: deps.tables, superuser, stamp: deps.stamp }
+  const alone: Writer = { random, tables: deps.tables, superuser, inTransaction: false, stamp: deps.stamp }
+  const writer: Writer = { ...alone, inTransaction: true }
   const steps: Step[] = []
   const add = (sql: string, guarded = false) => steps.push({ session, sql, guarded })
   for (let count = 0; count < statements;) {
     if (random.chance(0.2)) add(setting(writer))
     if (random.chance(0.4)) {
-      add(statement(writer))
+      add(statement(alone))
       count += 1
       continue
     }

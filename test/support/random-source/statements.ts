@@ -8,6 +8,8 @@ export interface Writer {
   readonly tables: readonly Table[]
   /** May copy from files and play a replica. */
   readonly superuser: boolean
+  /** Inside BEGIN and COMMIT. There, what locks one partition alone keeps writers of another from reading their rows back: their table is marked then. */
+  readonly inTransaction: boolean
   /** A new one each time. */
   stamp(): string
 }
@@ -165,8 +167,8 @@ const copy: Make = (writer, target, stamp) => {
   end $copy$`
 }
 
-const truncate: Make = ({ random }, { table }, stamp) => {
-  const name = random.chance(0.3) && table.partitions.length > 0 ? random.pick(table.partitions) : table.name
+const truncate: Make = ({ random, inTransaction }, { table }, stamp) => {
+  const name = random.chance(0.3) && !inTransaction && table.partitions.length > 0 ? random.pick(table.partitions) : table.name
   return random.pick([
     `truncate ${name} cascade`,
     `truncate ${name}`,
@@ -206,7 +208,7 @@ const loop: Make = ({ random }, { table, name }, stamp) => {
 const partition: Make = (writer, target, stamp) => {
   const { table } = target
   const last = table.partitions.at(-1)
-  if (last === undefined) return upsert(writer, target, stamp)
+  if (last === undefined || writer.inTransaction) return upsert(writer, target, stamp)
   return writer.random.chance(0.6)
     ? `delete from ${last}; ${attachLast(table)}; ${captureCall(table)}`
     : `delete from ${last}; alter table ${table.name} detach partition ${last}; select afluente.adopt_partitions()`
@@ -227,6 +229,7 @@ export function setting({ random, superuser }: Writer): string {
     `set extra_float_digits = ${random.pick(['-15', '0', '3'])}`,
     `set bytea_output = '${random.pick(['escape', 'hex'])}'`,
     `set intervalstyle = '${random.pick(['iso_8601', 'sql_standard', 'postgres_verbose'])}'`,
+    `set standard_conforming_strings = ${random.pick(['off', 'on'])}`,
     `set search_path = ${random.pick(['""', 'public', `extensions, ${SCHEMA}`, `${SCHEMA}, afluente, public`])}`,
     ...(superuser ? [`set session_replication_role = ${random.pick(['replica', 'replica', 'origin'])}`] : []),
   ]

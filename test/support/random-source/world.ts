@@ -48,13 +48,26 @@ const WRITERS = [false, true, false, true] as const
 const STATEMENTS = 40
 const SMALL_TRUNCATE = 3
 
+/** A partition that goes marks its table, though nothing was in it. Who writes a partition directly reads its rows back through the whole, which locks made by others can forbid: that marks the table too, and its end is then open. */
+const expectedOfPartitions = /^(?:55000: partitions|55P03|40P01)/
+
+/** Every failure that was noted, also those that were added up meanwhile. */
+const keepFailures = `
+  create schema afluente_fuzz;
+  create table afluente_fuzz.failures (source_table text, failure text);
+  create function afluente_fuzz.keep() returns trigger language plpgsql security definer as $$
+    begin insert into afluente_fuzz.failures values (new.source_table, new.failure); return null; end $$;
+  create trigger keep after insert on afluente.failures for each row execute function afluente_fuzz.keep();
+  alter table afluente.failures enable always trigger keep`
+
 export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Promise<World> {
   const source = await openSource(postgres)
   const admin = await source.connect('superuser')
   const name = (await admin.value('select current_database()')) ?? ''
   await admin.run(`create extension if not exists citext schema extensions;
-    alter database ${name} set deadlock_timeout = '20ms'; alter database ${name} set statement_timeout = '20s';
-    grant create on database ${name} to project_owner`)
+    alter database ${name} set deadlock_timeout = '20ms'; alter database ${name} set statement_timeout = '5s';
+    grant create on database ${name} to project_owner;
+    ${keepFailures}`)
   const truncateAlways = await admin.value(`select pg_get_functiondef('afluente.capture_truncate'::regproc)`)
   await mutant.inDatabase?.(source)
   const sessions = await Promise.all(WRITERS.map((superuser) => source.connect(superuser ? 'superuser' : 'owner')))
@@ -88,10 +101,11 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
 
   const tearDown = async () => {
     await Promise.all(sessions.map((session) => session.run('rollback').catch(() => undefined)))
-    for (const { gid } of await admin.run('select gid from pg_prepared_xacts where database = current_database()')) await admin.run(`rollback prepared '${gid}'`)
+    for (const { gid } of await admin.run('select gid from pg_prepared_xacts where database = current_database()'))
+      await admin.run(`rollback prepared '${gid}'`)
     await source.run(`select afluente.release_table(table_oid) from afluente.captured_tables where schema_name = '${SCHEMA}'`)
     await admin.run(`set client_min_messages = warning; drop schema if exists ${SCHEMA} cascade`)
-    await source.run('delete from afluente.outbox; delete from afluente.failures')
+    await admin.run('delete from afluente.outbox; delete from afluente.failures; delete from afluente_fuzz.failures')
     await lowerFloor(false)
     await Promise.all(sessions.map((session) => session.run('discard all')))
   }
@@ -103,14 +117,14 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
     await readers.drain()
     const stuck = await source.outbox()
     if (stuck.length > 0) throw new Error(`${stuck.length} changes stay in the outbox: ${JSON.stringify(stuck[0])}`)
-    const failures = await source.run(
-      `select source_table, failure as failure from afluente.failures union all select schema_name || '.' || table_name, last_failure from afluente.captured_tables where failures > 0 or reconcile_since is not null`,
-    )
-    // A partition that goes marks its table, though nothing was in it.
-    const real = failures.filter(({ failure }) => failure?.startsWith('55000: partitions') !== true)
+    const failures = await admin.run('select source_table, failure from afluente_fuzz.failures where failure is not null')
+    const ofPartitions = (table: string | null) => schema.tables.some(({ plainName, partitions }) => plainName === table && partitions.length > 0)
+    const real = failures.filter(({ source_table, failure }) => !(ofPartitions(source_table ?? null) && expectedOfPartitions.test(failure ?? '')))
     if (real.length > 0) throw new Error(`A trigger failed: ${JSON.stringify(real)}`)
+    const marked = new Set(failures.filter(({ failure }) => failure?.startsWith('55000') !== true).map(({ source_table }) => source_table))
+    const comparable = schema.tables.filter(({ plainName }) => !marked.has(plainName))
     const committed = new Set((await admin.run(`select stamp from ${SCHEMA}.stamps`)).map(({ stamp }) => stamp ?? ''))
-    await compare(admin, schema.tables, readers.log, committed)
+    await compare(admin, comparable, readers.log, committed)
   }
 
   return {

@@ -1,0 +1,106 @@
+/** What random schemas and statements have found, each as small as it gets. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import { assertEndsEqual } from '../../support/source-properties.ts'
+import { held, openSource, type Source } from '../../support/source.ts'
+
+let postgres: TestPostgres
+let source: Source
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+})
+afterAll(() => postgres.stop())
+beforeEach(async () => {
+  await source?.close()
+  source = await openSource(postgres)
+})
+
+const items = `create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`
+
+it('a column whose name would end the quotes around the trigger’s text is a column like others', async () => {
+  await source.run(`create table public.odd ("$capture$" int primary key, "$read$" text); select afluente.capture_table('public.odd')`)
+  await source.run('insert into public.odd values (1)')
+  expect((await source.outbox()).map(({ key }) => key)).toEqual(['[1]'])
+})
+
+it('a table with an excluded column keeps what json holds and no text can', async () => {
+  await source.run(`create table public.docs (id int primary key, doc json, "hi\\de" text);
+    select afluente.capture_table('public.docs', exclude => array['hi\\de'])`)
+  const docs = ['{"a":"\\u0000"}', '["\\ud800", "\\\\u0000", "\\\\\\u0041", "\\n\\""]', '"\\u00e9"']
+  for (const [id, doc] of docs.entries()) await source.run(`insert into public.docs values ($1, $2, 'hidden')`, [id, doc])
+  expect((await source.outbox()).map(({ after }) => after)).toEqual(docs.map((doc, id) => `{"id":${id},"doc":${doc}}`))
+  expect(await source.value(`select count(*) from afluente.failures`)).toBe('0')
+})
+
+it('an old snapshot that still sees a row which somebody else has deleted, and puts its key in again: the new row arrives last', async () => {
+  await source.run(items)
+  await source.run(`insert into public.items values (1, 'old')`)
+  const [patient, other] = [await source.connect(), await source.connect()]
+  await patient.run('begin isolation level repeatable read')
+  await patient.run('select * from public.items')
+  await other.run('delete from public.items')
+  await patient.run(`insert into public.items values (1, 'new')`)
+  await patient.run('commit')
+  await assertEndsEqual(source, 'public.items', 'id')
+  expect((await source.outbox()).map(({ op }) => op)).toEqual(['insert', 'delete', 'insert'])
+})
+
+it('a TRUNCATE under an old snapshot: rows that came after it are gone as well', async () => {
+  await source.run(items)
+  const [patient, other] = [await source.connect(), await source.connect()]
+  await patient.run('begin isolation level repeatable read')
+  await patient.run('select * from public.items')
+  await other.run(`insert into public.items values (1, 'unseen')`)
+  await patient.run('truncate public.items')
+  await patient.run('commit')
+  const last = (await source.outbox()).at(-1)
+  expect([last?.op, last?.key]).toSatisfy(([op, key]: string[]) => op === 'truncate' || (op === 'delete' && key === '[1]'))
+})
+
+it('a transaction that began before the number of shards changed: what it writes lies in one of them', async () => {
+  await source.run(items)
+  await source.run('select afluente.set_shards(8)')
+  const patient = await source.connect()
+  await patient.run('begin isolation level repeatable read')
+  await patient.run('select 1')
+  await source.run('select afluente.set_shards(1)')
+  await patient.run('insert into public.items select n from generate_series(1, 20) n')
+  await patient.run('commit')
+  expect((await held(source, 'capture')).rows).toHaveLength(20)
+})
+
+it('a change of the number of shards that has to wait lets users go on', async () => {
+  await source.run(items)
+  const [open, other] = [await source.connect(), await source.connect()]
+  await open.run('begin; insert into public.items values (1)')
+  const changing = source.run('select afluente.set_shards(4)')
+  await other.run(`set lock_timeout = '1s'`)
+  for (let id = 2; id < 20; id += 1) await other.run('insert into public.items values ($1)', [id])
+  await open.run('commit')
+  await changing
+  expect(await source.value('select count(*) from afluente.failures')).toBe('0')
+  expect(await source.value('select count(*) from afluente.outbox')).toBe('19')
+})
+
+it('a conflict between SERIALIZABLE transactions that shows in the trigger is theirs: no change is lost', async () => {
+  await source.run(`${items}; insert into public.items select n, 'a' from generate_series(1, 200) n`)
+  const writers = await Promise.all(Array.from({ length: 6 }, () => source.connect()))
+  await Promise.all(
+    writers.map(async (session, at) => {
+      for (let turn = 0; turn < 40; turn += 1) {
+        const [one, two] = [1 + ((turn * 7 + at) % 5), 1 + ((turn * 3 + at) % 5)]
+        try {
+          await session.run(`begin isolation level serializable; select * from public.items where id = ${one}`)
+          await session.run(`update public.items set name = '${at} ${turn}' where id = ${two}`)
+          await session.run(`update public.items set id = id + 1000 where id = ${190 - turn - at}`)
+          await session.run('commit')
+        } catch {
+          await session.run('rollback')
+        }
+      }
+    }),
+  )
+  expect(await source.run('select * from afluente.failures')).toEqual([])
+  await assertEndsEqual(source, 'public.items', 'id')
+})
