@@ -95,9 +95,14 @@ export function aliasOf(table: { readonly name: string }): string {
 
 const livingOnly = { term: { 'afluente.deleted': false } } as const
 
+/** What came after the table was last truncated. */
+export function aboveFloor(floor: number) {
+  return { range: { 'afluente.version': { gt: floor } } }
+}
+
 /** The alias's filter: hides soft-deleted documents from whoever asks by the alias, and those that came at or below the table's floor. */
 export function aliasFilterOf(floor: number) {
-  return floor === 0 ? livingOnly : { bool: { filter: [livingOnly, { range: { 'afluente.version': { gt: floor } } }] } }
+  return floor === 0 ? livingOnly : { bool: { filter: [livingOnly, aboveFloor(floor)] } }
 }
 
 /** The floor that a filter holds, as far as it is one of ours; 0 where it has none. */

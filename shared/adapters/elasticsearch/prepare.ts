@@ -2,7 +2,7 @@ import type { Client } from '@elastic/elasticsearch'
 import type { AnyPipeline } from '../../engine/define.ts'
 import { topicOf } from '../../engine/define.ts'
 import { AfluenteError } from '../../engine/errors.ts'
-import { aliasFilterOf, aliasOf, floorOfFilter, type IndexDefinition, indexNameOf, templateOf } from '../../mappings/index-mapping.ts'
+import { aboveFloor, aliasFilterOf, aliasOf, floorOfFilter, type IndexDefinition, indexNameOf, templateOf } from '../../mappings/index-mapping.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Floor } from '../../ports/control.ts'
 import { qualifiedName, type SourceTable } from '../../tables/table.ts'
@@ -101,11 +101,14 @@ async function makeIndex(client: Client, index: string, signal: AbortSignal): Pr
 async function moveAlias(client: Client, index: string, alias: string, floor: number, signal: AbortSignal): Promise<PrepareStep | null> {
   const held = await holdersOf(client, alias, { signal })
   const others = Object.keys(held).filter((name) => name !== index)
-  const filter = aliasFilterOf(Math.max(floor, ...Object.values(held).map(floorOfFilter)))
+  const highest = Math.max(floor, ...Object.values(held).map(floorOfFilter))
+  const filter = aliasFilterOf(highest)
   if (others.length === 0 && index in held && JSON.stringify(held[index]) === JSON.stringify(filter)) return null
   if (others.length > 0) {
     await client.indices.refresh({ index }, { signal })
-    const [has, needs] = await Promise.all([client.count({ index }, { signal }), client.count({ index: others }, { signal })])
+    // The dead of before the floor will never come to the new index.
+    const query = aboveFloor(highest)
+    const [has, needs] = await Promise.all([client.count({ index, query }, { signal }), client.count({ index: others, query }, { signal })])
     if (has.count < needs.count) {
       const message = `The alias ${alias} still leads to ${others.join(', ')} (${needs.count} documents); ${index} has ${has.count}. Backfill the table: the alias moves when the new index holds as many.`
       return { index, did: 'alias-waits', message }

@@ -140,8 +140,9 @@ describe('preparing the indices', () => {
     expect(await filters()).toEqual({ [index]: aliasFilterOf(5) })
   })
 
-  test('carries the floor over to a new index', async () => {
-    const { control, raise, sweep, prepare, filters, table } = await open()
+  test('carries the floor over to a new index, and waits for none of the dead of before it', async () => {
+    const { control, raise, sweep, prepare, filters, table, write } = await open()
+    await write(1, 2, 3)
     await sweep(await raise(5))
     expect(await prepare(control.floors, 2)).toEqual(['made', 'alias-moved'])
     expect(await filters()).toEqual({ [`${table.name}-v2`]: aliasFilterOf(5) })
