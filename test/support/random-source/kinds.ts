@@ -51,9 +51,9 @@ const timestamp: Kind = { sql: 'timestamp', values: one('2026-01-01 00:00:00', '
 
 /** Common ones come more often. */
 const keyKinds: readonly Kind[] = [
-  ...[int, int, int, bigint, text, text, uuid, numeric, numeric, timestamptz, timestamptz, date, boolean, bytea, mood, citext, citext, float8],
-  ...[amount, loose, interval, jsonb, ints, inet, chars, range, smallint, timestamp],
-]
+  [int, int, int, bigint, text, text, uuid, numeric, numeric, timestamptz, timestamptz, date, boolean, bytea, mood, citext, citext, float8],
+  [amount, loose, interval, jsonb, ints, inet, chars, range, smallint, timestamp],
+].flat()
 
 const json: Kind = { sql: 'json', values: one('{"b":1, "b":"\\u0000"}', '[1e200000,  {"z":1,"a":2}]', 'null', '{ "a" : {} }') }
 const real: Kind = { sql: 'real', values: one('0.1', '16777217', 'Infinity', '1e-40') }

@@ -217,9 +217,9 @@ const partition: Make = (writer, target, stamp) => {
 const plainOnes: readonly Make[] = [insert, upsert, update, rekey, remove, respell]
 
 const weighted: readonly Make[] = [
-  ...[insert, insert, insert, insert, upsert, upsert, upsert, upsert, update, update, update, update, rekey, rekey, rekey, respell, respell],
-  ...[swap, swap, remove, remove, removeAndInsert, removeAndInsert, merge, merge, insertFromItself, copy, truncate, block, block, loop, partition],
-]
+  [insert, insert, insert, insert, upsert, upsert, upsert, upsert, update, update, update, update, rekey, rekey, rekey, respell, respell],
+  [swap, swap, remove, remove, removeAndInsert, removeAndInsert, merge, merge, insertFromItself, copy, truncate, block, block, loop, partition],
+].flat()
 
 /** What a session changes about itself. */
 export function setting({ random, superuser }: Writer): string {
