@@ -2,9 +2,6 @@
 import pg from 'pg'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 
-/** What waits is renumbered under a lock: it needs to wait for the users' transactions that write just now, but not for ever. */
-const LOCK_TIMEOUT = '20s'
-
 /**
  * Resolves with what was done, in a line. Nothing is done, and no lock taken, when the number is right already.
  * Errors: `misconfigured` when the source can't do it, `unavailable` when it can't be reached or was too busy.
@@ -18,7 +15,7 @@ export async function setShards(url: string, wanted: number): Promise<string> {
       `select (select count(*)::int from afluente.shards) as shards, to_regprocedure('afluente.set_shards(int)') is not null as able`,
     )
     const { able, shards } = rows[0] ?? { able: false, shards: 0 }
-    if (shards === wanted) return `${told(wanted)}, as defined`
+    if (!able && shards === wanted) return `${told(wanted)}, as defined`
     if (!able) {
       throw new AfluenteError(
         'misconfigured',
@@ -26,9 +23,9 @@ export async function setShards(url: string, wanted: number): Promise<string> {
         `shared/pipeline.ts defines ${told(wanted)}, the source has ${shards} and no function afluente.set_shards: apply supabase/migrations, or set capture.shards to ${shards}.`,
       )
     }
-    await client.query(`set lock_timeout = '${LOCK_TIMEOUT}'`)
+    // Also when the number is right: it then does nothing, unless an earlier change of it was broken off.
     await client.query('select afluente.set_shards($1)', [wanted])
-    return `${told(wanted)}, ${shards} before; deploy capture again, so that it works on each`
+    return shards === wanted ? `${told(wanted)}, as defined` : `${told(wanted)}, ${shards} before; deploy capture again, so that it works on each`
   } catch (error) {
     throw faultOf(error)
   } finally {
@@ -40,10 +37,10 @@ function faultOf(error: unknown): AfluenteError {
   if (error instanceof AfluenteError) return error
   const reason = error instanceof Error ? error.message : 'unknown reason'
   const code = error instanceof pg.DatabaseError ? (error.code ?? 'sql') : 'connect'
-  if (code === '55P03')
-    return new AfluenteError('unavailable', code, `The shards could not be set within ${LOCK_TIMEOUT}: a transaction that writes stays open. Run this again.`, {
-      cause: error,
-    })
+  if (code === '55P03') {
+    const text = 'The shards could not be set, for a transaction that has written captured tables stays open. Run this again when it has ended.'
+    return new AfluenteError('unavailable', code, text, { cause: error })
+  }
   const isOurs = error instanceof pg.DatabaseError && !code.startsWith('57')
   return isOurs
     ? new AfluenteError(

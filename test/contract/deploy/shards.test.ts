@@ -45,6 +45,18 @@ describe('the shards of the source', () => {
     expect(await source.value('select epoch from afluente.shards')).toBe('7')
   })
 
+  test('are said to wait for a transaction that has written and stays open', async () => {
+    await source.run(`create table public.items (id int primary key); select afluente.capture_table('public.items')`)
+    const user = await source.connect()
+    await user.run('begin; insert into public.items values (1)')
+    await expect(setShards(source.database.ownerUrl, 4)).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringContaining('stays open') as string,
+    })
+    await user.run('commit')
+    expect(await setShards(source.database.ownerUrl, 4)).toMatch(/^4 shards, 1 before/)
+  })
+
   test('that the source can not make are told with what to do', async () => {
     await source.run('drop function afluente.set_shards(int)')
     await expect(setShards(source.database.ownerUrl, 4)).rejects.toMatchObject({
