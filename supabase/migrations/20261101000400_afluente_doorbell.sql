@@ -33,17 +33,20 @@ exception when others then
 end
 $$;
 
--- Rings when changes have waited for two seconds and nobody is at work, and looks after partitions. Answers whether it rang.
+-- Rings when changes have waited for two seconds and nobody is at work, and looks after partitions and shards. Answers whether it
+-- rang.
 create function afluente.sweep() returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   waiting boolean;
 begin
   perform afluente.adopt_partitions();
+  perform afluente.mend_shard_count();
   perform from afluente.shards s
   where
     s.leased_until <= clock_timestamp()

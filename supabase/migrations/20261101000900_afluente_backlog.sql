@@ -52,9 +52,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set enable_sort = off
+set jit = off
 as $$
 begin
   perform afluente.adopt_partitions();
+  perform afluente.mend_shard_count();
   perform afluente.fold_failures();
   return json_build_object(
     'rows', (
