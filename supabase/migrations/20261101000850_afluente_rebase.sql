@@ -36,6 +36,28 @@ begin
 end
 $$;
 
+-- Puts right what a set_shards that was rolled back leaves behind: the count that writers read doesn't go back with it, and what they
+-- wrote since lies in shards that nobody holds. Called by each sweep; one under way holds the outbox, and is left alone.
+create function afluente.mend_shard_count() returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  present bigint;
+begin
+  if (select count(*) from afluente.shards) = (select n.last_value from afluente.shard_count n) then
+    return;
+  end if;
+  lock table afluente.outbox in exclusive mode nowait;
+  present := setval('afluente.shard_count', (select count(*) from afluente.shards));
+  update afluente.outbox o set shard = afluente.shard_of(o.key, present) where o.shard <> afluente.shard_of(o.key, present);
+  update afluente.shards s set settled = 0, horizon_version = 0, horizon_xid = null;
+exception when lock_not_available then
+  null;
+end
+$$;
+
 -- Takes every shard from its holder, and lets it be looked at from the bottom.
 create function afluente.raise_epochs() returns void
 language sql
@@ -98,5 +120,5 @@ begin
 end
 $$;
 
-revoke all on function afluente.set_shards(int), afluente.raise_epochs(), afluente.rebase() from public, anon, authenticated;
+revoke all on function afluente.set_shards(int), afluente.mend_shard_count(), afluente.raise_epochs(), afluente.rebase() from public, anon, authenticated;
 grant execute on function afluente.rebase() to service_role;

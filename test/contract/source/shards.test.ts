@@ -48,6 +48,19 @@ it('takes every shard from its holder, and what moved below a settled version is
   expect(rows.map((row) => row[3]).toSorted()).toEqual(['[1]', '[2]', '[3]'])
 })
 
+it('that was rolled back is mended by the next sweep, and not while it is under way', async () => {
+  const other = await source.connect()
+  await other.run('begin; select afluente.set_shards(8)')
+  await source.run('select afluente.sweep()')
+  await other.run('rollback')
+  await source.run('insert into public.items select n from generate_series(1, 50) n')
+  expect(new Set((await shardsOfKeys()).values()).size).toBeGreaterThan(1)
+  await source.run('select afluente.sweep()')
+  expect((await held(source, 'a')).rows).toHaveLength(50)
+  await source.run(`update public.items set name = 'x'`)
+  expect(new Set((await shardsOfKeys()).values())).toEqual(new Set(['0']))
+})
+
 it('stays as it is when the number is the same', async () => {
   const before = await source.run('select * from afluente.shards')
   await source.run('select afluente.set_shards(1)')
