@@ -145,13 +145,17 @@ begin
     end if;
   end if;
   return null;
-exception when others then
-  begin
-    perform afluente.note_failure({name}, sqlstate, sqlerrm);
-  exception when others then
-    null;
-  end;
-  return null;
+exception
+  when serialization_failure then
+    -- Between SERIALIZABLE transactions this is an answer to the user's own: tried again, it loses nothing.
+    raise;
+  when others then
+    begin
+      perform afluente.note_failure({name}, sqlstate, sqlerrm);
+    exception when others then
+      null;
+    end;
+    return null;
 end
 $capture$;
 

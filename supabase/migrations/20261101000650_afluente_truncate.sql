@@ -58,7 +58,7 @@ begin
       raise exception using errcode = '53100', message = 'the outbox is four times over its budget: deletes were not kept';
     end if;
     -- Of very many rows, and where a dump numbered the columns anew, the keys alone: a delete needs no more.
-    hidden := afluente.hidden_columns(captured.table_oid, captured.exclude_numbers);
+    hidden := afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) || captured.exclude;
     images := keeps = 0 and rows <= 100000 and (captured.exclude = '{}' or captured.numbers_of = captured.table_oid);
     execute format(
       $insert$insert into afluente.outbox (version, source_table, topic, key, shard, op, before, occurred_at, traceparent)
@@ -82,12 +82,15 @@ begin
     perform afluente.ring();
   end if;
   return null;
-exception when others then
-  begin
-    perform afluente.note_failure(source_table, sqlstate, sqlerrm);
-  exception when others then
-    null;
-  end;
-  return null;
+exception
+  when serialization_failure then
+    raise;
+  when others then
+    begin
+      perform afluente.note_failure(source_table, sqlstate, sqlerrm);
+    exception when others then
+      null;
+    end;
+    return null;
 end
 $$;

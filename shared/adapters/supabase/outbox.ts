@@ -77,7 +77,6 @@ function claimOf(answer: Readonly<Record<string, unknown>>): Claim {
   throw unreadable('claim', `status is ${typeof status === 'string' ? status : typeof status}`)
 }
 
-
 function changeOf(row: unknown): Change {
   if (!Array.isArray(row)) throw unreadable('claim', 'a row is not an array')
   const values: readonly unknown[] = row

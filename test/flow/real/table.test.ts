@@ -12,7 +12,8 @@ afterAll(() => stack.close())
 
 test('a TRUNCATE of more than 100 000 rows empties both sinks, and what comes after it lives', async () => {
   const summary = mark('floor')
-  const insert = (id: string) => stack.source.query(`insert into public.chat_sessions (id, channel, status, summary) values ($1, 'web', 'open', $2)`, [id, summary])
+  const insert = (id: string) =>
+    stack.source.query(`insert into public.chat_sessions (id, channel, status, summary) values ($1, 'web', 'open', $2)`, [id, summary])
   const [before, after] = [crypto.randomUUID(), crypto.randomUUID()]
   const inSinks = async () => {
     const { rows } = await stack.analytics.query<{ id: string }>('select id::text from bi.chat_sessions')
