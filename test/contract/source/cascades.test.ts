@@ -16,7 +16,8 @@ beforeEach(async () => {
   source = await openSource(postgres)
 })
 
-const ops = async (table: string) => (await source.outbox(table)).map(({ op, key, after }) => [op, key, after]).toSorted()
+const ops = async (table: string) =>
+  (await source.outbox(table)).map(({ op, key, after }) => [op, key, after]).toSorted((a, b) => String(a).localeCompare(String(b)))
 
 async function assertEndEqual(keys: Readonly<Record<string, string>>): Promise<void> {
   for (const [table, key] of Object.entries(keys)) await assertEndsEqual(source, table, key)

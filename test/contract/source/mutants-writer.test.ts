@@ -75,7 +75,7 @@ describe('a mutant', () => {
   })
 
   it.each(['afluente.trigger_source', 'afluente.capture_truncate'])('that notes a failure without a net (%s): the user’s statement fails', async (name) => {
-    await mutate(source, name, / {2}exception when others then\n {4}null;\n/g, '')
+    await mutate(source, name, /when others then\n +null;/g, 'when no_data_found then null;')
     await makeT()
     await expect(assertNothingIsNoticed(source)).rejects.toThrow('note_failure')
   })
