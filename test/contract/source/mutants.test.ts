@@ -62,7 +62,7 @@ it('images as jsonb: what jsonb refuses is lost', async () => {
 })
 
 it('a trigger that lets its failure out: the user’s statement fails', async () => {
-  await mutate('afluente.trigger_source', /exception when others then\n {2}begin\n(.*\n)+? {2}end;\n {2}return null;\n/g, '')
+  await mutate('afluente.trigger_source', /exception\n {2}when serialization_failure then\n(.*\n)+? {4}end;\n {4}return null;\n/g, '')
   await source.run(`select afluente.capture_table('public.leads')`)
   await expect(assertUsersGoOn(source)).rejects.toThrow('outbox')
 })
