@@ -46,6 +46,8 @@ export class FuzzFailure extends Error {
 
 const WRITERS = [false, true, false, true] as const
 const STATEMENTS = 40
+/** A connection keeps the plans of functions that are gone, and looks through them at each change of a table. */
+const SCHEMAS_A_CONNECTION = 5
 const SMALL_TRUNCATE = 3
 
 /** A partition that goes marks its table, though nothing was in it. Who writes a partition directly reads its rows back through the whole, which locks made by others can forbid: that marks the table too, and its end is then open. */
@@ -70,7 +72,9 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
     ${keepFailures}`)
   const truncateAlways = await admin.value(`select pg_get_functiondef('afluente.capture_truncate'::regproc)`)
   await mutant.inDatabase?.(source)
-  const sessions = await Promise.all(WRITERS.map((superuser) => source.connect(superuser ? 'superuser' : 'owner')))
+  const connectAll = () => Promise.all(WRITERS.map((superuser) => source.connect(superuser ? 'superuser' : 'owner')))
+  let sessions = await connectAll()
+  let played = 0
   const clock = await source.connect()
   const reader = await source.connect()
   await reader.run('set role service_role')
@@ -107,7 +111,11 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
     await admin.run(`set client_min_messages = warning; drop schema if exists ${SCHEMA} cascade`)
     await admin.run('delete from afluente.outbox; delete from afluente.failures; delete from afluente_fuzz.failures')
     await lowerFloor(false)
-    await Promise.all(sessions.map((session) => session.run('discard all')))
+    played += 1
+    if (played % SCHEMAS_A_CONNECTION === 0) {
+      await Promise.all(sessions.map((session) => session.close()))
+      sessions = await connectAll()
+    } else await Promise.all(sessions.map((session) => session.run('discard all')))
   }
 
   const check = async (schema: Schema, readers: Readers) => {
