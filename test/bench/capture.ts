@@ -3,6 +3,7 @@ import { claims } from './capture-claims.ts'
 import { singleRows } from './capture-single-rows.ts'
 import type { CaptureSource } from './capture-source.ts'
 import { statements } from './capture-statements.ts'
+import type { CapturePart } from './options.ts'
 import type { Report } from './report.ts'
 
 export interface CaptureOptions {
@@ -12,10 +13,11 @@ export interface CaptureOptions {
   readonly rounds: number
   /** Changes in the outbox while claim is measured. */
   readonly claims: number
+  readonly only: readonly CapturePart[]
 }
 
 export async function capture(source: CaptureSource, report: Report, options: CaptureOptions): Promise<void> {
-  await singleRows(source, report, options.rounds)
-  await statements(source, report, options)
-  await claims(source, report, options.claims)
+  if (options.only.includes('rows')) await singleRows(source, report, options.rounds)
+  if (options.only.includes('statements')) await statements(source, report, options)
+  if (options.only.includes('claims')) await claims(source, report, options.claims)
 }

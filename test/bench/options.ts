@@ -2,13 +2,16 @@ import { parseArgs } from 'node:util'
 
 export const usage = `npm run bench -- latency    [--rates 20,50,500] [--seconds 20] [--attach]
 npm run bench -- throughput [--rows 200000] [--end-to-end] [--attach]
-npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000]
+npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
   --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
   --end-to-end   leave each hop alone out
   capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
-                 statement, --rounds by turns with and without capture, --claims changes in the outbox`
+                 statement, --rounds by turns with and without capture, --claims changes in the outbox, --only some of its three parts`
+
+const captureParts = ['rows', 'statements', 'claims'] as const
+export type CapturePart = (typeof captureParts)[number]
 
 const names = ['latency', 'throughput', 'capture'] as const
 
@@ -19,6 +22,7 @@ export interface BenchOptions {
   readonly rows: number
   readonly rounds: number
   readonly claims: number
+  readonly only: readonly CapturePart[]
   readonly endToEndOnly: boolean
   readonly attach: boolean
 }
@@ -31,6 +35,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rows: { type: 'string' },
     rounds: { type: 'string' },
     claims: { type: 'string' },
+    only: { type: 'string' },
     'end-to-end': { type: 'boolean' },
     attach: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
@@ -45,6 +50,11 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     if (!(value >= least && value <= most)) throw new RangeError(`--${what}: '${text}' is not between ${least} and ${most}`)
     return value
   }
+  const part = (text: string): CapturePart => {
+    const found = captureParts.find((one) => one === text)
+    if (found === undefined) throw new RangeError(`--only: '${text}' is no part of capture; there are ${captureParts.join(', ')}`)
+    return found
+  }
   return {
     name,
     rates: (values.rates ?? '20,50,500').split(',').map((rate) => number(rate, 1, 5_000, 'rates')),
@@ -52,6 +62,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rows: Math.round(number(values.rows ?? (name === 'capture' ? '100000' : '200000'), 1_000, 10_000_000, 'rows')),
     rounds: Math.round(number(values.rounds ?? '9', 1, 1_000, 'rounds')),
     claims: Math.round(number(values.claims ?? '1000000', 2_000, 10_000_000, 'claims')),
+    only: (values.only ?? captureParts.join()).split(',').map(part),
     endToEndOnly: values['end-to-end'] === true,
     attach: values.attach === true,
   }
