@@ -39,6 +39,7 @@ describe('options', () => {
       rows: 200_000,
       rounds: 9,
       claims: 1_000_000,
+      only: ['rows', 'statements', 'claims'],
       endToEndOnly: false,
       attach: false,
     })
