@@ -35,7 +35,8 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
   },
   'a sequence that hands out blocks': {
     mutant: { inDatabase: async (source) => void (await source.run('alter sequence afluente.version cache 50')) },
-    found: ENDS_APART,
+    // Also what says how far down a shard is empty is wrong then.
+    found: new RegExp(`${ENDS_APART.source}|changes stay in the outbox`),
   },
   'triggers that sleep while a replica replays': {
     mutant: {
