@@ -204,14 +204,14 @@ const loop: Make = ({ random }, { table, name }, stamp) => {
   end $loop$`
 }
 
-/** A partition comes or goes; when it goes, its rows went before. */
+/** A partition comes or goes; when it goes, its rows went before, also those of whoever was still writing it. */
 const partition: Make = (writer, target, stamp) => {
   const { table } = target
   const last = table.partitions.at(-1)
   if (last === undefined || writer.inTransaction) return upsert(writer, target, stamp)
   return writer.random.chance(0.6)
-    ? `delete from ${last}; ${attachLast(table)}; ${captureCall(table)}`
-    : `delete from ${last}; alter table ${table.name} detach partition ${last}; select afluente.adopt_partitions()`
+    ? `lock table ${last}; delete from ${last}; ${attachLast(table)}; ${captureCall(table)}`
+    : `lock table ${last}; delete from ${last}; alter table ${table.name} detach partition ${last}; select afluente.adopt_partitions()`
 }
 
 const plainOnes: readonly Make[] = [insert, upsert, update, rekey, remove, respell]
