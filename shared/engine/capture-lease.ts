@@ -1,7 +1,7 @@
 /** A shard's lease as one run of capture holds it: claims, acknowledgements and the local doubt whether it still counts. */
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
-import type { Claim, Outbox } from '../ports/outbox.ts'
+import type { Claim, ClaimRequest, Outbox } from '../ports/outbox.ts'
 import type { Budget } from './budget.ts'
 import type { CaptureLimits } from './capture-limits.ts'
 import { reasonOf } from './reason.ts'
@@ -13,8 +13,11 @@ const TRUSTED = 0.7
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER
 
 export interface ShardLease {
-  /** Claims from `floor`, and by that takes or renews the lease. Tried again while the database can't be reached. */
-  claim(floor: number, waitMs: number): Promise<Claim>
+  /**
+   * Claims what there is from the bottom, but for the versions of `beside`, which are under way; by that takes or renews the
+   * lease. Tried again while the database can't be reached.
+   */
+  claim(waitMs: number, beside: readonly number[]): Promise<Claim>
   /** Renews without reading. False when somebody else holds the shard now. */
   renew(): Promise<boolean>
   /** False once the lease of that epoch may have run out since it was last renewed, as after a pause: then nothing read under it may be published. */
@@ -57,10 +60,10 @@ export function shardLease(of: { readonly shard: number; readonly owner: string;
       },
     )
 
-  const claim = (floor: number, waitMs: number, maxRows: number): Promise<Claim> =>
+  const claim = (what: Pick<ClaimRequest, 'floor' | 'beside' | 'maxRows' | 'waitMs'>): Promise<Claim> =>
     persistently('claim', async () => {
       const sentAt = clock.now()
-      const answer = await outbox.claim({ shard, owner, leaseMs: limits.leaseMs, floor, maxRows, maxBytes: limits.maxBytes, waitMs }, { signal })
+      const answer = await outbox.claim({ shard, owner, leaseMs: limits.leaseMs, maxBytes: limits.maxBytes, ...what }, { signal })
       if (answer.status !== 'held') epoch = null
       else {
         // Answers may overtake each other; the lease counts from the latest claim that was granted.
@@ -71,8 +74,8 @@ export function shardLease(of: { readonly shard: number; readonly owner: string;
     })
 
   return {
-    claim: (floor, waitMs) => claim(floor, waitMs, limits.maxRows),
-    renew: async () => (await claim(ABOVE_ALL, 0, 1)).status === 'held',
+    claim: (waitMs, beside) => claim({ floor: 0, beside, maxRows: limits.maxRows, waitMs }),
+    renew: async () => (await claim({ floor: ABOVE_ALL, beside: [], maxRows: 1, waitMs: 0 })).status === 'held',
     live: (under) => under === epoch && clock.now() - trustedFrom < limits.leaseMs * TRUSTED,
     acknowledge: async (under, versions) => (await persistently('acknowledge', () => outbox.acknowledge(shard, under, versions, { signal }))).status === 'done',
     release: async () => {

@@ -17,8 +17,6 @@ export interface CaptureLimits {
   readonly sendBytes: number
   /** What the topic takes in one message: `pipeline.topics.maxMessageBytes`. */
   readonly maxMessageBytes: number
-  /** After so many batches in a row, capture drains and reads from the bottom, where a lower version may have been committed late. */
-  readonly bottomEvery: number
   readonly attempts: number
   readonly retryBaseMs: number
   readonly retryMaxMs: number
@@ -35,7 +33,6 @@ export function captureLimits(topics: { readonly maxMessageBytes: number }): Cap
     maxBytes: 4 * 1024 * 1024,
     sendBytes: 1_000_000,
     maxMessageBytes: topics.maxMessageBytes,
-    bottomEvery: 16,
     attempts: 5,
     retryBaseMs: 200,
     retryMaxMs: 2_000,

@@ -98,19 +98,19 @@ async function move(moving: Moving): Promise<Ending> {
   const look = (waitMs: number): Promise<Claim> => {
     run.onLook()
     lookedAt = clock.now()
-    return lease.claim(0, waitMs)
+    return lease.claim(waitMs, [])
   }
   let claim = await firstClaim(moving, look)
   let lastRowAt = run.successor ? clock.now() : Number.NEGATIVE_INFINITY
-  let sinceBottom = 0
+  let sentSinceLook = false
   while (claim.status === 'held') {
     const stop = successor.ending()
     if (stop !== null) return stop
     let next: Claim | null = null
     if (claim.changes.length > 0) {
       lastRowAt = clock.now()
-      sinceBottom += 1
-      const sent = await sendOn(claim, claim.more && sinceBottom < limits.bottomEvery, moving)
+      sentSinceLook = true
+      const sent = await sendOn(claim, claim.more, moving)
       if (sent === 'fenced') return 'fenced'
       successor.consider()
       next = sent
@@ -119,9 +119,8 @@ async function move(moving: Moving): Promise<Ending> {
       claim = next
     } else if (!(await acknowledger.done())) {
       return 'fenced'
-    } else if (sinceBottom > 0 || clock.now() - lastRowAt < limits.lingerMs) {
-      // Nothing is under way, so the look from the bottom finds what was committed late below the floor, and nothing twice.
-      sinceBottom = 0
+    } else if (sentSinceLook || clock.now() - lastRowAt < limits.lingerMs) {
+      sentSinceLook = false
       const restMs = lookedAt + limits.paceMs - clock.now()
       if (restMs > 0) await clock.sleep(restMs, { signal: run.signal })
       claim = await look(limits.waitMs)
@@ -145,20 +144,19 @@ async function firstClaim({ deps: { clock, limits }, run }: Moving, look: (waitM
   }
 }
 
-/** Publishes a batch, then lets its acknowledgement run on beside whatever follows. With `overlap`, the next batch is claimed during the publish. */
+/**
+ * Publishes a batch, then lets its acknowledgement run on beside whatever follows. With `overlap`, the next batch is claimed
+ * during the publish: all there is but for what is under way, since a lower version may be committed late, and would come
+ * after a later one of its key if only higher ones were read.
+ */
 async function sendOn(held: Held, overlap: boolean, { acknowledger, deps, lease, moved, run }: Moving): Promise<Claim | 'fenced' | null> {
   const { changes, epoch } = held
-  const next = overlap ? settle(lease.claim(changes.at(-1)?.version ?? 0, 0)) : null
+  const versions = changes.map((change) => change.version)
+  const next = overlap ? settle(lease.claim(0, [...acknowledger.underWay(), ...versions])) : null
   try {
     // Not published: the lease has run out. The look from the bottom that follows tells who holds the shard now.
     if (!(await publish(held, { deps, lease, run }))) return null
-    if (
-      !(await acknowledger.add(
-        epoch,
-        changes.map((change) => change.version),
-      ))
-    )
-      return 'fenced'
+    if (!(await acknowledger.add(epoch, versions))) return 'fenced'
   } finally {
     // A claim that is still under way would take the lease again after it was let go.
     await next
@@ -200,18 +198,23 @@ async function renewing<T>(work: Promise<T>, lease: ShardLease, { clock, limits 
 interface Acknowledger {
   /** Waits for the acknowledgement before, then starts this one. False when a later epoch exists. */
   add(epoch: number, versions: readonly number[]): Promise<boolean>
+  /** The versions whose acknowledgement has not been answered. */
+  underWay(): readonly number[]
   /** Resolves when none is under way; false when one was refused because a later epoch exists. */
   done(): Promise<boolean>
 }
 
 function acknowledgements(lease: ShardLease): Acknowledger {
   let last: Promise<Settled<boolean>> = Promise.resolve({ ok: true, value: true })
+  let waiting: readonly number[] = []
   const done = async () => unwrap(await last)
   return {
     done,
+    underWay: () => waiting,
     add: async (epoch, versions) => {
       if (!(await done())) return false
-      last = settle(lease.acknowledge(epoch, versions))
+      waiting = versions
+      last = settle(lease.acknowledge(epoch, versions).finally(() => (waiting = [])))
       return true
     },
   }

@@ -6,8 +6,10 @@ export interface ClaimRequest {
   /** Unique to this invocation of capture. */
   readonly owner: string
   readonly leaseMs: number
-  /** Only versions above it are read. Zero reads from the bottom, where a lower version may have been committed late. */
+  /** Only versions above it are read. Zero reads all there is: a lower version may be committed late, and must go before a later one of its key. */
   readonly floor: number
+  /** Versions that this owner has claimed and not yet seen acknowledged: they are left out. */
+  readonly beside: readonly number[]
   readonly maxRows: number
   readonly maxBytes: number
   /** How long the database may wait for a row or for the lease before it answers with nothing. Must stay below `leaseMs`. */

@@ -10,14 +10,18 @@
 -- before and after are the row's JSON as text, in a JSON string, so that nobody on its way has to parse it. oversized is null,
 -- or the bytes of images so large that no topic takes them (above 32 MiB in all): these are not read and come as null, for
 -- a string of theirs would break what lies between here and Kafka, at every try. Changes of which only the key was kept are
--- answered as the row stands now: op read, or delete when it is gone; a read without an image could not be read. floor skips
--- the index entries of changes acknowledged before, which vacuum hasn't removed yet; a lower version may commit late, so the
--- caller starts from 0 now and then. An owner keeps its epoch for as long as nobody else took the lease. With wait, an empty
--- (or busy) answer is held back, without a lock, and looked for again every 2 ms; the call that takes the lease answers at
--- once, so that others see it. A lease is renewed when a quarter of it is gone: most calls write nothing.
+-- answered as the row stands now: op read, or delete when it is gone; a read without an image could not be read.
+--
+-- beside names versions that the caller has and that are not acknowledged yet: they are left out, so that the next changes can
+-- be claimed while those are published. floor leaves out all up to a version, and with them what commits late below it, which
+-- must go before a later change of its key: it is for whoever wants no changes at all. An owner keeps its epoch for as long as
+-- nobody else took the lease. With wait, an empty (or busy) answer is held back, without a lock, and looked for again every
+-- 2 ms; the call that takes the lease answers at once, so that others see it. A lease is renewed when a quarter of it is gone:
+-- most calls write nothing.
 create function afluente.claim(
   shard int, owner text, lease interval default '3 seconds', floor bigint default 0,
-  max_rows int default 1000, max_bytes bigint default 4194304, wait interval default '0'
+  max_rows int default 1000, max_bytes bigint default 4194304, wait interval default '0',
+  beside bigint[] default '{}'
 ) returns json
 language plpgsql
 volatile
@@ -111,6 +115,7 @@ begin
         select o.*, coalesce(pg_column_size(o.before), 0)::bigint + coalesce(pg_column_size(o.after), 0) as bytes
         from afluente.outbox o
         where o.shard = claim.shard and o.version > greatest(claim.floor, held.settled)
+          and o.version not in (select b.version from unnest(claim.beside) b (version))
         order by o.version
         limit claim.max_rows + 1
       ) r
@@ -183,10 +188,10 @@ end
 $$;
 
 revoke all on function
-  afluente.claim(int, text, interval, bigint, int, bigint, interval),
+  afluente.claim(int, text, interval, bigint, int, bigint, interval, bigint[]),
   afluente.acknowledge(int, bigint, bigint[]), afluente.release(int, bigint)
 from public, anon, authenticated;
 grant execute on function
-  afluente.claim(int, text, interval, bigint, int, bigint, interval), afluente.acknowledge(int, bigint, bigint[]),
+  afluente.claim(int, text, interval, bigint, int, bigint, interval, bigint[]), afluente.acknowledge(int, bigint, bigint[]),
   afluente.release(int, bigint)
 to service_role;

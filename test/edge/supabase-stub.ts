@@ -29,6 +29,7 @@ export function supabaseStub(): SupabaseStub {
             owner: args.owner,
             leaseMs: milliseconds(args.lease),
             floor: args.floor,
+            beside: args.beside,
             maxRows: args.max_rows,
             maxBytes: args.max_bytes,
             waitMs: milliseconds(args.wait),

@@ -37,9 +37,9 @@ export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): 
     return { epoch: held.epoch, fresh }
   }
 
-  const visible = (shard: number, floor: number): readonly Change[] =>
+  const visible = ({ beside, floor, shard }: ClaimRequest): readonly Change[] =>
     [...rows.values()]
-      .filter((row) => row.shard === shard && row.change.version > floor)
+      .filter((row) => row.shard === shard && row.change.version > floor && !beside.includes(row.change.version))
       .map((row) => readable(row.change))
       .toSorted((a, b) => a.version - b.version)
 
@@ -64,7 +64,7 @@ export function memoryOutbox({ rows, clock, shards: count }: MemoryOutboxDeps): 
         const over = clock.now() >= until
         if (held === null && over) return { status: 'busy', retryMs: shard.leasedUntil - clock.now() }
         if (held !== null) {
-          const found = within(request, visible(request.shard, request.floor))
+          const found = within(request, visible(request))
           if (found.changes.length > 0 || held.fresh || over) return { status: 'held', epoch: held.epoch, ...found }
         }
         await clock.sleep(LOOK_MS, { signal })

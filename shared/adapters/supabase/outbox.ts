@@ -39,8 +39,8 @@ export function supabaseOutbox({ client, timeoutMs = 10_000 }: SupabaseOutboxDep
     }
   }
   return {
-    claim: async ({ floor, leaseMs, maxBytes, maxRows, owner, shard, waitMs }, { signal }) => {
-      const args = { shard, owner, lease: interval(leaseMs), floor, max_rows: maxRows, max_bytes: maxBytes, wait: interval(waitMs) }
+    claim: async ({ beside, floor, leaseMs, maxBytes, maxRows, owner, shard, waitMs }, { signal }) => {
+      const args = { shard, owner, lease: interval(leaseMs), floor, max_rows: maxRows, max_bytes: maxBytes, wait: interval(waitMs), beside }
       return claimOf(await call('claim', args, signal, waitMs))
     },
     acknowledge: async (shard, epoch, versions, { signal }) => settledOf('acknowledge', await call('acknowledge', { shard, epoch, versions }, signal)),

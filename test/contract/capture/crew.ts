@@ -24,7 +24,6 @@ export const limits: CaptureLimits = {
   maxBytes: 65_536,
   sendBytes: 1_500,
   maxMessageBytes: 1_048_576,
-  bottomEvery: 4,
   attempts: 3,
   retryBaseMs: 10,
   retryMaxMs: 50,

@@ -20,7 +20,7 @@ export function outboxContract(name: string, make: () => Promise<OutboxSubject>)
     const subject = await make()
     const { outbox } = subject
     const claim = (owner: string, more: Partial<ClaimRequest> = {}) =>
-      outbox.claim({ shard: 0, owner, leaseMs: LONG_MS, floor: 0, maxRows: 1_000, maxBytes: 4_194_304, waitMs: 0, ...more }, { signal })
+      outbox.claim({ shard: 0, owner, leaseMs: LONG_MS, floor: 0, beside: [], maxRows: 1_000, maxBytes: 4_194_304, waitMs: 0, ...more }, { signal })
     return {
       outbox,
       begin: subject.begin,
@@ -68,7 +68,7 @@ export function outboxContract(name: string, make: () => Promise<OutboxSubject>)
       expect((await held(a)).changes).toEqual([])
     })
 
-    test('changes come in version order; one that commits late under a lower version is found from the bottom, not above the floor', async () => {
+    test('changes come in version order; one that commits late under a lower version is found from the bottom, beside what is under way, and not above a floor', async () => {
       const { begin, held, insert } = await open()
       const late = await begin()
       await late.insert(1)
@@ -77,6 +77,7 @@ export function outboxContract(name: string, make: () => Promise<OutboxSubject>)
       expect(keysOf(before)).toEqual(['[2]', '[3]'])
       await late.commit()
       expect(keysOf(await held(a, { floor: Math.max(...versionsOf(before.changes)) }))).toEqual([])
+      expect(keysOf(await held(a, { beside: versionsOf(before.changes) }))).toEqual(['[1]'])
       const all = await held(a)
       expect(keysOf(all)).toEqual(['[1]', '[2]', '[3]'])
       expect(versionsOf(all.changes)).toEqual(versionsOf(all.changes).toSorted((x, y) => x - y))

@@ -44,7 +44,6 @@ const limits: CaptureLimits = {
   maxBytes: 4_096,
   sendBytes: 1_000,
   maxMessageBytes: MAX_MESSAGE_BYTES,
-  bottomEvery: 3,
   attempts: 3,
   retryBaseMs: 20,
   retryMaxMs: 100,

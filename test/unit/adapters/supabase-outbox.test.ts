@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type RpcAnswer, supabaseOutbox } from '../../../shared/adapters/supabase/outbox.ts'
 
 const signal = new AbortController().signal
-const request = { shard: 0, owner: 'me', leaseMs: 3_000, floor: 7, maxRows: 10, maxBytes: 1_000, waitMs: 250 }
+const request = { shard: 0, owner: 'me', leaseMs: 3_000, floor: 7, beside: [5, 6], maxRows: 10, maxBytes: 1_000, waitMs: 250 }
 const row = [1795374588038000, 'public.leads', 'afluente.public.leads', '["a"]', 'insert', null, '{"id": "a"}', '2026-11-22T18:00:00.123456Z', null]
 
 function answering(answer: Partial<RpcAnswer> | ((signal: AbortSignal) => Promise<RpcAnswer>)) {
@@ -46,7 +46,7 @@ describe('the outbox through PostgREST', () => {
       {
         schema: 'afluente',
         name: 'claim',
-        args: { shard: 0, owner: 'me', lease: '3000 milliseconds', floor: 7, max_rows: 10, max_bytes: 1_000, wait: '250 milliseconds' },
+        args: { shard: 0, owner: 'me', lease: '3000 milliseconds', floor: 7, max_rows: 10, max_bytes: 1_000, wait: '250 milliseconds', beside: [5, 6] },
       },
     ])
   })

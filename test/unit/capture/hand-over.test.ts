@@ -48,7 +48,10 @@ describe('a capture whose budget comes to its end', () => {
   test('a successor waits for the shard, and lingers though it finds nothing at first', async () => {
     const world = captureWorld()
     const signal = new AbortController().signal
-    const old = await world.source.outbox.claim({ shard: 0, owner: 'old', leaseMs: 3_000, floor: 0, maxRows: 10, maxBytes: 1e6, waitMs: 0 }, { signal })
+    const old = await world.source.outbox.claim(
+      { shard: 0, owner: 'old', leaseMs: 3_000, floor: 0, beside: [], maxRows: 10, maxBytes: 1e6, waitMs: 0 },
+      { signal },
+    )
     if (old.status !== 'held') throw new Error('not held')
     const running = world.start({ successor: true })
     const giveUp = world.clock.sleep(1_500, { signal }).then(() => world.source.outbox.release(0, old.epoch, { signal }))
@@ -62,7 +65,7 @@ describe('a capture whose budget comes to its end', () => {
   test('a successor does not wait for ever', async () => {
     const world = captureWorld()
     const signal = new AbortController().signal
-    await world.source.outbox.claim({ shard: 0, owner: 'old', leaseMs: 600_000, floor: 0, maxRows: 10, maxBytes: 1e6, waitMs: 0 }, { signal })
+    await world.source.outbox.claim({ shard: 0, owner: 'old', leaseMs: 600_000, floor: 0, beside: [], maxRows: 10, maxBytes: 1e6, waitMs: 0 }, { signal })
     const began = world.clock.now()
     expect(await world.drive(world.start({ successor: true }))).toBe('busy')
     const waited = world.clock.now() - began

@@ -3,7 +3,7 @@ import type { Claim } from '../../../shared/ports/outbox.ts'
 import { captureWorld, turn } from './world.ts'
 
 const signal = new AbortController().signal
-const other = { shard: 0, owner: 'somebody else', leaseMs: 3_000, floor: 0, maxRows: 100, maxBytes: 1e9, waitMs: 0 }
+const other = { shard: 0, owner: 'somebody else', leaseMs: 3_000, floor: 0, beside: [], maxRows: 100, maxBytes: 1e9, waitMs: 0 }
 
 describe('two captures at once do no harm', () => {
   test('a shard that somebody holds is left alone', async () => {

@@ -20,7 +20,7 @@ describe('capture moves the outbox into Kafka', () => {
     await world.drive(world.start())
     expect(world.published()).toEqual(world.committed())
     const [first, second, third] = world.calls
-    expect([first, second, third]).toEqual(['claim bottom', 'claim above', 'publish 2'])
+    expect([first, second, third]).toEqual(['claim bottom', 'claim beside', 'publish 2'])
   })
 
   test('the acknowledgement of a batch does not hold up the publish of the next', async () => {
@@ -77,20 +77,49 @@ describe('capture moves the outbox into Kafka', () => {
   })
 
   test('a lower version that is committed late is found while batches keep coming', async () => {
-    const world = captureWorld({ limits: { maxRows: 1, bottomEvery: 4 } })
+    const world = captureWorld({ limits: { maxRows: 1 } })
     const late = world.source.begin()
     late.write({ table: TABLE, key: '["late"]', after: '{}' })
     for (let n = 0; n < 3; n += 1) world.write(`row ${n}`)
     let published = 0
     world.hooks.publish = async (_, answer) => {
       if ((published += 1) === 1) late.commit()
-      // There are always more rows above the floor.
+      // There are always more rows.
       if (published < 30) world.write(`row of publish ${published}`)
       return answer()
     }
     await world.drive(world.start())
     expect(world.published().findIndex((event) => event.startsWith('["late"]'))).toBeLessThan(6)
     expect(world.published().length).toBe(world.committed().length)
+  })
+
+  test('a lower version that is committed late goes before a later one of its key, while batches keep coming', async () => {
+    const world = captureWorld({ limits: { maxRows: 1 } })
+    const late = world.source.begin()
+    late.write({ table: TABLE, key: '["k"]', after: '{}' })
+    for (let n = 0; n < 3; n += 1) world.write(`row ${n}`)
+    world.hooks.publish = async (_, answer) => {
+      if (world.published().length === 1) {
+        late.commit()
+        world.write('k')
+      }
+      return answer()
+    }
+    expect(await world.drive(world.start())).toBe('idle')
+    const of = (events: readonly string[]) => events.filter((event) => event.startsWith('["k"]'))
+    expect(of(world.published())).toEqual(of(world.committed()))
+    expect(world.published().length).toBe(world.committed().length)
+  })
+
+  test('what is acknowledged just now is not claimed again', async () => {
+    const world = captureWorld({ limits: { maxRows: 2 } })
+    for (let n = 0; n < 8; n += 1) world.write(`row ${n}`)
+    world.hooks.acknowledge = async (_, answer) => {
+      for (let turns = 0; turns < 20; turns += 1) await turn()
+      return answer()
+    }
+    expect(await world.drive(world.start())).toBe('idle')
+    expect(world.published()).toEqual(world.committed())
   })
 })
 
@@ -212,8 +241,8 @@ describe('a batch that fails keeps its place', () => {
     const world = captureWorld({ limits: { maxRows: 1 } })
     for (const key of ['a', 'b']) world.write(key)
     const slow = Promise.withResolvers<void>()
-    world.hooks.claim = async ({ floor }, answer) => {
-      if (floor > 0 && floor < Number.MAX_SAFE_INTEGER) await slow.promise
+    world.hooks.claim = async ({ beside }, answer) => {
+      if (beside.length > 0) await slow.promise
       return answer()
     }
     world.hooks.publish = () => Promise.reject(new AfluenteError('misconfigured', 'test', 'no such topic'))

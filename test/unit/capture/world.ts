@@ -40,7 +40,7 @@ export function captureWorld({ limits = {}, maxMessageBytes = 8 * 1024 * 1024, s
   const outbox: Outbox = {
     ...source.outbox,
     claim: async (request, options) => {
-      calls.push(`claim ${request.floor === Number.MAX_SAFE_INTEGER ? 'nothing' : request.floor === 0 ? 'bottom' : 'above'}`)
+      calls.push(`claim ${request.floor === Number.MAX_SAFE_INTEGER ? 'nothing' : request.beside.length === 0 ? 'bottom' : 'beside'}`)
       const answer = () => source.outbox.claim(request, options)
       return hooks.claim === undefined ? answer() : hooks.claim(request, answer)
     },
