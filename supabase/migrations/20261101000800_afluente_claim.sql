@@ -97,7 +97,7 @@ begin
         json_build_array(
           o.version, o.source_table, o.topic, o.key, o.op,
           case when o.bytes <= oversize then o.before::text end, case when o.bytes <= oversize then o.after::text end,
-          to_char(o.occurred_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.traceparent,
+          o.occurred_at, o.traceparent,
           case when o.bytes > oversize then o.bytes end
         )
       ) filter (where o.fits),
@@ -109,7 +109,7 @@ begin
         r.*,
         row_number() over w <= claim.max_rows and (
           row_number() over w = 1
-          or sum(100 + octet_length(r.key) + case when r.bytes <= oversize then r.bytes else 0 end) over w <= claim.max_bytes
+          or sum(100 + octet_length(r.key) + case when r.bytes <= oversize then r.bytes::int else 0 end) over w <= claim.max_bytes
         ) as fits
       from (
         select o.*, coalesce(pg_column_size(o.before), 0)::bigint + coalesce(pg_column_size(o.after), 0) as bytes
