@@ -153,8 +153,10 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
           prepared: () => `${name} ${seed} ${(prepared += 1)}`,
         })
       const scripts = [script(STATEMENTS), script(STATEMENTS)]
+      let log: Readers['log'] = new Map()
       try {
         const { readers, shards } = await setUp(schema, random)
+        log = readers.log
         note(`-- ${shards} shards`)
         const deps = { sessions, readers, random: random.fork(), note }
         for (const [at, steps] of scripts.entries()) {
@@ -166,6 +168,7 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
         const refused = done.filter((line) => !line.endsWith('-- done'))
         return { tables: schema.tables.length, statements: done.length, refused: refused.length, events: readers.log.size }
       } catch (error) {
+        for (const event of [...log.values()].toSorted((a, b) => a.version - b.version)) note(`-- ${JSON.stringify(event)}`)
         throw new FuzzFailure(seed, lines.join('\n'), error)
       } finally {
         await tearDown()
