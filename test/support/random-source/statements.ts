@@ -207,14 +207,16 @@ const loop: Make = ({ random }, { table, name }, stamp) => {
   end $loop$`
 }
 
-/** A partition comes or goes; when it goes, its rows went before, also those of whoever was still writing it. */
+/** A partition comes or goes, empty: also of the rows of whoever was still writing it, and of those that a trigger put back. */
 const partition: Make = (writer, target, stamp) => {
   const { table } = target
   const last = table.partitions.at(-1)
   if (last === undefined || writer.inTransaction) return upsert(writer, target, stamp)
+  const empty = `lock table ${last}; delete from ${last};
+    do $empty$ begin if exists (select from ${last}) then raise exception 'not empty'; end if; end $empty$`
   return writer.random.chance(0.6)
-    ? `lock table ${last}; delete from ${last}; ${attachLast(table)}; ${captureCall(table)}`
-    : `lock table ${last}; delete from ${last}; alter table ${table.name} detach partition ${last}; select afluente.adopt_partitions()`
+    ? `${empty}; ${attachLast(table)}; ${captureCall(table)}`
+    : `${empty}; alter table ${table.name} detach partition ${last}; select afluente.adopt_partitions()`
 }
 
 const plainOnes: readonly Make[] = [insert, upsert, update, rekey, remove, respell]
