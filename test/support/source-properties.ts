@@ -120,7 +120,16 @@ export async function assertFloorHolds(source: Source): Promise<void> {
 export function stateOf(rows: readonly ClaimedRow[]): ReadonlyMap<string, string> {
   return endState(
     rows.map(([version, source_table, topic, key, op, before, after, occurred_at, traceparent]) => ({
-      ...{ version, source_table, topic, key, op, before, after, occurred_at, traceparent, shard: '0' },
+      version,
+      source_table,
+      topic,
+      key,
+      op,
+      before,
+      after,
+      occurred_at,
+      traceparent,
+      shard: '0',
     })),
   )
 }
