@@ -80,6 +80,8 @@ create table afluente.captured_tables (
   function_name text not null,
   -- The partitions that have the triggers; empty for a table without.
   members oid[] not null default '{}',
+  -- What the columns were when they were last looked at (see afluente.columns_of).
+  columns jsonb not null,
   captured_at timestamptz not null default now(),
   reconcile_since timestamptz,
   -- Since when there are changes of which the key alone was kept: the present rows arrive, what they were in between doesn't.

@@ -33,7 +33,7 @@ exception when others then
 end
 $$;
 
--- Rings when changes have waited for two seconds and nobody is at work, and looks after partitions and shards. Answers whether it
+-- Rings when changes have waited for two seconds and nobody is at work, and looks after columns, partitions and shards. Answers whether it
 -- rang.
 create function afluente.sweep() returns boolean
 language plpgsql
@@ -45,6 +45,7 @@ as $$
 declare
   waiting boolean;
 begin
+  perform afluente.note_alterations();
   perform afluente.adopt_partitions();
   perform afluente.mend_shard_count();
   perform from afluente.shards s

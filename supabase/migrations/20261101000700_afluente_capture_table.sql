@@ -9,6 +9,16 @@ as $$
   where p.relid <> partitions."table"
 $$;
 
+-- A table without a log, or one of its partitions, by name; null when there is none.
+create function afluente.unlogged("table" regclass) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select min(c.oid::regclass::text) from pg_class c
+  where c.oid = any (unlogged."table"::oid || afluente.partitions(unlogged."table")) and c.relkind = 'r' and c.relpersistence = 'u'
+$$;
+
 -- Whether a subscription writes into one of these tables.
 create function afluente.is_replicated(tables oid[]) returns boolean
 language sql
@@ -54,6 +64,10 @@ begin
       using hint = 'Capture the tables behind it.';
   elsif relation.relpersistence = 't' then
     raise exception 'afluente: % is a temporary table', full_name using hint = 'Capture a permanent table.';
+  elsif afluente.unlogged("table") is not null then
+    -- A crash empties it, and no trigger fires.
+    raise exception 'afluente: % is unlogged: a crash would empty it, and nobody would learn of it', afluente.unlogged("table")
+      using hint = format('alter table %s set logged', afluente.unlogged("table"));
   elsif own_schema in ('afluente', 'information_schema') or own_schema like 'pg\_%' then
     raise exception 'afluente: tables of the schema % are not captured', own_schema using hint = 'Capture your own tables.';
   elsif relation.relispartition then
@@ -153,17 +167,18 @@ begin
   -- A dropped table may have left its name behind.
   delete from afluente.captured_tables c
   where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname;
+  perform afluente.note_altered("table", captured_anew => true);
   insert into afluente.captured_tables as c (
-    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members
+    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members, columns
   )
   values (
     "table", own_schema, relation.relname, topic_name, key_columns, exclude, hidden_numbers, "table", with_before, function_name,
-    afluente.partitions("table")
+    afluente.partitions("table"), afluente.columns_of("table")
   )
   on conflict (table_oid) do update set
     schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
     exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, numbers_of = excluded.numbers_of,
-    with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members;
+    with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns;
 end
 $$;
 

@@ -21,6 +21,10 @@ begin
     return format('the table lost its primary key: add one, then %s', again);
   elsif key_columns <> captured.key_columns then
     return format('the primary key is now (%s): %s', array_to_string(key_columns, ', '), again);
+  elsif captured.numbers_of = "table" and captured.columns -> 'key' <> afluente.columns_of("table") -> 'key' then
+    return format('the triggers were made for other types of the key''s columns, or for other columns of their names: %s', again);
+  elsif afluente.unlogged("table") is not null then
+    return format('a crash empties %1$s, and no trigger fires: alter table %1$s set logged', afluente.unlogged("table"));
   end if;
   select string_agg(m.oid::regclass || '.' || t.name, ', ') into missing
   from unnest(present.oid || afluente.partitions(present.oid)) m (oid)
@@ -55,6 +59,7 @@ set enable_sort = off
 set jit = off
 as $$
 begin
+  perform afluente.note_alterations();
   perform afluente.adopt_partitions();
   perform afluente.mend_shard_count();
   perform afluente.fold_failures();

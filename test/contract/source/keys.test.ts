@@ -225,3 +225,51 @@ describe('keys that change', () => {
     await assertEndsEqual(source, 'public.t', 'id')
   })
 })
+
+describe('a table whose key became another one', () => {
+  const marks = async () => {
+    const entry = (await backlog(source)).tables.find(({ table }) => table === 'public.t')
+    return entry && { failures: entry.failures, marked: entry.reconcileSince !== null, lastFailure: entry.lastFailure }
+  }
+  const unmarked = { failures: 0, marked: false, lastFailure: null }
+  const marked = {
+    failures: 1,
+    marked: true,
+    lastFailure: '55000: the primary key became another one: rows that were there before need a reconcile, which ends those under old keys',
+  }
+
+  beforeEach(async () => {
+    await capture('id int primary key, code varchar(20) not null')
+    await source.run(`insert into public.t values (1, 'a'), (2, 'b')`)
+  })
+
+  it.each([
+    ['other columns', 'alter table public.t drop constraint t_pkey, add primary key (code)'],
+    ['one column more', 'alter table public.t drop constraint t_pkey, add primary key (id, code)'],
+    ['another type', 'alter table public.t alter column id type text'],
+    ['another column of its name', 'alter table public.t drop column id, add column new serial primary key; alter table public.t rename column new to id'],
+  ])('is marked when it is captured anew: %s', async (_, ddl) => {
+    await source.run(`${ddl}; select afluente.capture_table('public.t')`)
+    expect(await marks()).toEqual(marked)
+    await source.run(`select afluente.capture_table('public.t')`)
+    expect(await marks()).toEqual(marked)
+    await source.emptyOutbox()
+    await source.run(`update public.t set code = code || '!'`)
+    await assertEndsEqual(source, 'public.t', (await source.value(`select array_to_string(afluente.primary_key('public.t'), ', ')`)) ?? '')
+  })
+
+  it('is marked though a look came between', async () => {
+    await source.run('alter table public.t alter column id type text')
+    expect(await marks()).toMatchObject({ failures: 1, lastFailure: expect.stringMatching(/^55000: columns were changed.*\(id\)$/) })
+    await source.run(`update afluente.captured_tables set failures = 0, reconcile_since = null; select afluente.capture_table('public.t')`)
+    expect(await marks()).toEqual(marked)
+  })
+
+  it.each([
+    ['made anew', 'alter table public.t drop constraint t_pkey, add primary key (id)'],
+    ['renamed', 'alter table public.t rename column id to number'],
+  ])('is not marked when it is merely %s', async (_, ddl) => {
+    await source.run(`${ddl}; select afluente.capture_table('public.t')`)
+    expect(await marks()).toEqual(unmarked)
+  })
+})

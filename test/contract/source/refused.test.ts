@@ -69,6 +69,18 @@ describe('refused is', () => {
     ['a row type', 'create type public.t as (id int)', '', /relation "t" does not exist|^afluente: public\.t is no table/],
     ['a temporary table', 'create temp table t (id int primary key)', '', /^afluente: pg_temp_\d+\.t is a temporary table/],
     [
+      'a table without a log',
+      'create unlogged table public.t (id int primary key)',
+      '',
+      /^afluente: public\.t is unlogged: a crash would empty it, and nobody would learn of it$/,
+    ],
+    [
+      'a partition without a log',
+      'create table public.t (id int primary key) partition by range (id); create unlogged table public.p partition of public.t default',
+      '',
+      /^afluente: public\.p is unlogged/,
+    ],
+    [
       'a parent of other tables',
       'create table public.t (id int primary key); create table public.u () inherits (public.t)',
       '',

@@ -1,0 +1,127 @@
+-- ALTER TABLE changes rows that are there without firing any trigger: a column is given another type, or comes with a default.
+-- What a table's columns were when they were last looked at tells it, for the sinks have the rows as they were before.
+
+-- A table's columns as the catalog has them now: {"key":[[number,type,modifier],…], "columns":{"<number>":[type,written]},
+-- "files":{"<oid>":file}}. written is the transaction that wrote the column's entry last, and a file is another one once the table
+-- was rewritten. Text and varchar print alike, and count as one type.
+create function afluente.columns_of("table" regclass) returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with present as (
+    select
+      a.attnum as number, case a.atttypid when 'varchar'::regtype then 'text'::regtype::oid else a.atttypid end::bigint as type,
+      a.atttypmod as modifier, a.xmin::text::bigint as written
+    from pg_attribute a
+    where a.attrelid = columns_of."table" and a.attnum > 0 and not a.attisdropped
+  )
+  select jsonb_build_object(
+    'key', (
+      select jsonb_agg(jsonb_build_array(p.number, p.type, p.modifier) order by k.position)
+      from pg_index i
+      cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
+      join present p on p.number = k.number
+      where i.indrelid = columns_of."table" and i.indisprimary and k.position <= i.indnkeyatts
+    ),
+    'columns', (select coalesce(jsonb_object_agg(p.number, jsonb_build_array(p.type, p.written)), '{}') from present p),
+    'files', (
+      select jsonb_object_agg(c.oid, c.relfilenode::bigint) from pg_class c
+      where c.oid = any (columns_of."table"::oid || afluente.partitions(columns_of."table"))
+    )
+  )
+$$;
+
+-- The columns whose values in rows that are there may be others than before, by name; null when there are none. A column has
+-- another type; or it is new and the old rows have a value in it; or its entry was written and the table as well, which is how a
+-- USING that keeps the type and a default that differs from row to row come about. Excluded columns don't count.
+create function afluente.altered_columns(captured afluente.captured_tables, present jsonb) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+  from (
+    select exists (
+      select from jsonb_each(captured.columns -> 'files') f where present -> 'files' ? f.key and present -> 'files' -> f.key <> f.value
+    ) as rewritten
+  ) w
+  cross join lateral (
+    select n.key::smallint as number, captured.columns -> 'columns' -> n.key as former, n.value as now from jsonb_each(present -> 'columns') n
+  ) c
+  join pg_attribute a on a.attrelid = captured.table_oid and a.attnum = c.number
+  where
+    a.attnum <> all (captured.exclude_numbers)
+    and case when c.former is null
+      then w.rewritten or a.attgenerated <> '' or exists (
+        select from pg_attribute m
+        where m.attrelid = any (captured.table_oid::oid || captured.members) and m.attname = a.attname and m.atthasmissing
+      )
+      else c.former -> 0 <> c.now -> 0 or w.rewritten and c.former <> c.now
+    end
+$$;
+
+-- Marks a table to be reconciled when its columns are others than when they were last looked at, and keeps what they are now: so each
+-- change marks once. The key is kept as the triggers have it, until the table is captured anew: then another key marks as well, for
+-- the sinks hold rows under the old one. Where the database is not the one it was, rebase marks every table.
+create function afluente.note_altered("table" regclass, captured_anew boolean default false) returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  captured afluente.captured_tables := (select c from afluente.captured_tables c where c.table_oid = note_altered."table");
+  present jsonb := afluente.columns_of("table");
+  altered text;
+  reason text;
+begin
+  -- Numbers are those of the table that they were taken from.
+  if captured.table_oid is null or captured.numbers_of <> "table" then
+    return;
+  end if;
+  altered := afluente.altered_columns(captured, present);
+  if captured_anew and jsonb_path_query_array(captured.columns, '$.key[*][0 to 1]') <> jsonb_path_query_array(present, '$.key[*][0 to 1]') then
+    reason := 'the primary key became another one: rows that were there before need a reconcile, which ends those under old keys';
+  elsif altered is not null then
+    reason := format('columns were changed, or added with a value: rows that were there before need a reconcile (%s)', altered);
+  end if;
+  if reason is not null and afluente.moved((select i from afluente.installation i)) is not null then
+    reason := null;
+  end if;
+  update afluente.captured_tables c
+  set
+    columns = jsonb_set(present, '{key}', captured.columns -> 'key'),
+    failures = c.failures + (reason is not null)::int,
+    last_failure = coalesce('55000: ' || left(reason, 300), c.last_failure),
+    reconcile_since = coalesce(c.reconcile_since, case when reason is not null then clock_timestamp() end)
+  where c.table_oid = "table" and c.columns = captured.columns;
+end
+$$;
+
+-- Looks at the columns of every captured table. Called by each sweep; a table whose entry somebody holds waits for the next.
+create function afluente.note_alterations() returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+declare
+  captured record;
+begin
+  for captured in
+    select c.table_oid from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
+    where c.numbers_of = c.table_oid and jsonb_set(afluente.columns_of(c.table_oid), '{key}', c.columns -> 'key') <> c.columns
+  loop
+    begin
+      perform afluente.note_altered(captured.table_oid);
+    exception when others then
+      raise log 'afluente: the columns of % wait for the next sweep (%)', captured.table_oid, sqlstate;
+    end;
+  end loop;
+end
+$$;
+
+revoke all on function
+  afluente.columns_of(regclass), afluente.altered_columns(afluente.captured_tables, jsonb), afluente.note_altered(regclass, boolean),
+  afluente.note_alterations()
+from public, anon, authenticated;
