@@ -63,7 +63,9 @@ function checkEvent(event: LoggedEvent, table: Table, committed: ReadonlySet<str
   }
   const shape = `${before === null ? '' : 'before '}${after === null ? '' : 'after'}`
   const shapes: Record<string, string> = { insert: 'after', update: table.withBefore ? 'before after' : 'after', delete: 'before ' }
-  if (shapes[op] !== shape) throw wrong(`A ${op} with ${shape === '' ? 'no image' : shape}`)
+  // Of many rows in a partition that is truncated alone, the keys are enough.
+  const keyAlone = op === 'delete' && shape === '' && table.partitions.length > 0
+  if (shapes[op] !== shape && !keyAlone) throw wrong(`A ${op} with ${shape === '' ? 'no image' : shape}`)
   for (const image of [before, after]) {
     if (image === null) continue
     const stamp = String((JSON.parse(image) as { stamp: unknown }).stamp)
