@@ -1,12 +1,17 @@
--- The partitions of a table, at every depth, by number; empty for a table that has none.
+-- The partitions of a table, at every depth, by number; empty for a table that has none. Not by pg_partition_tree, which locks them:
+-- a sweep would wait behind somebody's ALTER TABLE.
 create function afluente.partitions("table" regclass) returns oid[]
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(array_agg(p.relid::oid order by p.relid::oid), '{}')
-  from pg_partition_tree(partitions."table") p
-  where p.relid <> partitions."table"
+  with recursive tree (oid) as (
+    select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhparent
+    where i.inhparent = partitions."table" and c.relkind = 'p' and not i.inhdetachpending
+    union all
+    select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid where not i.inhdetachpending
+  )
+  select coalesce(array_agg(t.oid order by t.oid), '{}') from tree t
 $$;
 
 -- A table without a log, or one of its partitions, by name; null when there is none.
@@ -15,8 +20,9 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select min(c.oid::regclass::text) from pg_class c
-  where c.oid = any (unlogged."table"::oid || afluente.partitions(unlogged."table")) and c.relkind = 'r' and c.relpersistence = 'u'
+  select min(c.oid::regclass::text)
+  from unnest(unlogged."table"::oid || afluente.partitions(unlogged."table")) m (oid) join pg_class c on c.oid = m.oid
+  where c.relkind = 'r' and c.relpersistence = 'u'
 $$;
 
 -- Whether a subscription writes into one of these tables.

@@ -1,9 +1,11 @@
--- ALTER TABLE changes rows that are there without firing any trigger: a column is given another type, or comes with a default.
+-- ALTER changes rows that are there without firing any trigger: a column is given another type, or comes with a default; a label
+-- of an enum is renamed.
 -- What a table's columns were when they were last looked at tells it, for the sinks have the rows as they were before.
 
--- A table's columns as the catalog has them now: {"key":[[number,type,modifier],…], "columns":{"<number>":[type,written]},
--- "files":{"<oid>":file}}. written is the transaction that wrote the column's entry last, and a file is another one once the table
--- was rewritten. Text and varchar print alike, and count as one type.
+-- A table's columns as the catalog has them now: {"key":[[number,type,modifier],…],
+-- "columns":{"<number>":[type,written,{"<oid>":"<label of its enum>"}]}, "files":{"<oid>":file}}. written is the transaction that
+-- wrote the column's entry last, and a file is another one once the table was rewritten. Text and varchar print alike, and
+-- count as one type.
 create function afluente.columns_of("table" regclass) returns jsonb
 language sql
 stable
@@ -12,8 +14,12 @@ as $$
   with present as (
     select
       a.attnum as number, case a.atttypid when 'varchar'::regtype then 'text'::regtype::oid else a.atttypid end::bigint as type,
-      a.atttypmod as modifier, a.xmin::text::bigint as written
+      a.atttypmod as modifier, a.xmin::text::bigint as written,
+      coalesce(case when t.typcategory in ('E', 'A') then (
+        select jsonb_object_agg(e.oid, e.enumlabel) from pg_enum e where e.enumtypid = any (array[t.oid, t.typelem, t.typbasetype])
+      ) end, '{}') as labels
     from pg_attribute a
+    join pg_type t on t.oid = a.atttypid
     where a.attrelid = columns_of."table" and a.attnum > 0 and not a.attisdropped
   )
   select jsonb_build_object(
@@ -24,17 +30,17 @@ as $$
       join present p on p.number = k.number
       where i.indrelid = columns_of."table" and i.indisprimary and k.position <= i.indnkeyatts
     ),
-    'columns', (select coalesce(jsonb_object_agg(p.number, jsonb_build_array(p.type, p.written)), '{}') from present p),
+    'columns', (select coalesce(jsonb_object_agg(p.number, jsonb_build_array(p.type, p.written, p.labels)), '{}') from present p),
     'files', (
-      select jsonb_object_agg(c.oid, c.relfilenode::bigint) from pg_class c
-      where c.oid = any (columns_of."table"::oid || afluente.partitions(columns_of."table"))
+      select jsonb_object_agg(c.oid, c.relfilenode::bigint)
+      from unnest(columns_of."table"::oid || afluente.partitions(columns_of."table")) m (oid) join pg_class c on c.oid = m.oid
     )
   )
 $$;
 
 -- The columns whose values in rows that are there may be others than before, by name; null when there are none. A column has
 -- another type; or it is new and the old rows have a value in it; or its entry was written and the table as well, which is how a
--- USING that keeps the type and a default that differs from row to row come about. Excluded columns don't count.
+-- USING that keeps the type and a default that differs from row to row come about; or a label of its enum was renamed. Excluded columns don't count.
 create function afluente.altered_columns(captured afluente.captured_tables, present jsonb) returns text
 language sql
 stable
@@ -57,7 +63,9 @@ as $$
         select from pg_attribute m
         where m.attrelid = any (captured.table_oid::oid || captured.members) and m.attname = a.attname and m.atthasmissing
       )
-      else c.former -> 0 <> c.now -> 0 or w.rewritten and c.former <> c.now
+      else c.former -> 0 <> c.now -> 0 or w.rewritten and c.former -> 1 <> c.now -> 1 or exists (
+        select from jsonb_each_text(c.former -> 2) l where c.now -> 2 ->> l.key <> l.value
+      )
     end
 $$;
 
