@@ -107,7 +107,7 @@ begin
   fresh := current_setting('transaction_isolation') = 'read committed';
   if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
     raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
-  end if;
+  end if;{member}
   select bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
   into leased, measured from afluente.shards s tablesample system (100);
   keeps := measured % 4;
@@ -193,6 +193,11 @@ $read$$function$;
   -- was put in its place. What stands under a touched key was written by this transaction: the other isn't.
   source := replace(source, '{own}', ' and (fresh or age(r.xmin) <= 0)');
   source := replace(source, '{same text}', case when prints_alike then '' else ' and {key text} = touched.key' end);
+  -- Between being detached and the next sweep a partition has its triggers still, but what happens in it is no longer the table's.
+  source := replace(source, '{member}', case relation.relkind when 'p' then '
+  if tg_relid <> {relation}::regclass and pg_partition_root(tg_relid) is distinct from {relation}::regclass then
+    return null;
+  end if;' else '' end);
   source := replace(source, '{hidden}', case when hidden_numbers = '{}' then '' else '
   hidden := {hidden columns};
   if {relation}::regclass <> ' || relation.oid || '::oid then

@@ -41,6 +41,10 @@ begin
     return null;
   end if;
   select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
+  if not whole and pg_partition_root(tg_relid) is distinct from captured.table_oid then
+    -- Detached, and not swept yet.
+    return null;
+  end if;
   -- A version must not be drawn before the transaction has an id (see afluente.settle).
   perform pg_current_xact_id();
 
