@@ -32,7 +32,8 @@ begin
   source_table := format('%s.%s', tg_argv[0], tg_argv[1]);
   target := format('%I.%I', tg_table_schema, tg_table_name);
   whole := tg_table_schema = tg_argv[0] and tg_table_name = tg_argv[1];
-  partitioned := (select c.relkind = 'p' from pg_class c where c.oid = tg_relid);
+  -- An old snapshot may see two rows of one table: the one before somebody else's TRUNCATE, and the one after this transaction's.
+  partitioned := exists (select from pg_class c where c.oid = tg_relid and c.relkind = 'p');
   fresh := current_setting('transaction_isolation') = 'read committed';
   if tg_when = 'AFTER' then
     perform set_config('afluente.truncating', '', true);

@@ -58,6 +58,16 @@ it('a TRUNCATE under an old snapshot: rows that came after it are gone as well',
   expect([last?.op, last?.key]).toSatisfy(([op, key]: string[]) => op === 'truncate' || (op === 'delete' && key === '[1]'))
 })
 
+it('a TRUNCATE under a snapshot from before somebody else’s, twice', async () => {
+  await source.run(items)
+  const [patient, other] = [await source.connect(), await source.connect()]
+  await patient.run('begin isolation level repeatable read; select 1')
+  await other.run('truncate public.items')
+  await patient.run(`truncate public.items; insert into public.items values (1, 'a'); truncate public.items; commit`)
+  expect(await source.run('select * from afluente.failures')).toEqual([])
+  expect((await source.outbox()).at(-1)?.op).toBe('truncate')
+})
+
 it('a transaction that began before the number of shards changed: what it writes lies in one of them', async () => {
   await source.run(items)
   await source.run('select afluente.set_shards(8)')
