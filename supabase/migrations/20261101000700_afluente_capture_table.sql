@@ -59,6 +59,16 @@ declare
   hidden_numbers smallint[];
   wrong text;
   member record;
+  -- Changes went by unseen: the triggers were off or gone, or another table had this name.
+  unseen boolean := exists (
+    select from afluente.captured_tables c
+    where c.schema_name = own_schema and c.table_name = relation.relname and c.table_oid <> capture_table."table"
+    or c.table_oid = capture_table."table" and 4 > (
+      select count(*) from pg_trigger t
+      where t.tgrelid = relation.oid and t.tgenabled = 'A'
+      and t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate')
+    )
+  );
 begin
   exclude := coalesce(exclude, '{}');
   with_before := coalesce(with_before, false);
@@ -185,6 +195,11 @@ begin
     schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
     exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, numbers_of = excluded.numbers_of,
     with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns;
+  if unseen then
+    perform afluente.note_failure(
+      own_schema || '.' || relation.relname, '55000', 'the table was written while it was not captured: it needs a reconcile'
+    );
+  end if;
 end
 $$;
 

@@ -52,7 +52,8 @@ begin
   lock table afluente.outbox in exclusive mode nowait;
   present := setval('afluente.shard_count', (select count(*) from afluente.shards));
   update afluente.outbox o set shard = afluente.shard_of(o.key, present) where o.shard <> afluente.shard_of(o.key, present);
-  update afluente.shards s set settled = 0, horizon_version = 0, horizon_xid = null;
+  -- Whoever holds a shard has claimed what lies in another now.
+  perform afluente.raise_epochs();
 exception when lock_not_available then
   null;
 end

@@ -164,3 +164,20 @@ describe('DDL that changes rows without firing a trigger', () => {
     expect(await marks()).toEqual(unmarked)
   })
 })
+
+it('a table that was written while its triggers were off is marked when they come back', async () => {
+  await source.run(`create table public.asleep (id int primary key); select afluente.capture_table('public.asleep')`)
+  await source.run(`alter table public.asleep disable trigger afluente_insert; insert into public.asleep values (1)`)
+  await source.run(`select afluente.capture_table('public.asleep')`)
+  expect((await backlog(source)).tables.find(({ table }) => table === 'public.asleep')).toMatchObject({
+    failures: 1,
+    reconcileSince: expect.any(String),
+    problem: null,
+  })
+})
+
+it('a table that takes a dropped one’s name is marked: the sinks hold the old rows', async () => {
+  await source.run(`create table public.anew (id int primary key); select afluente.capture_table('public.anew'); insert into public.anew values (1)`)
+  await source.run(`drop table public.anew; create table public.anew (id int primary key); select afluente.capture_table('public.anew')`)
+  expect((await backlog(source)).tables.find(({ table }) => table === 'public.anew')).toMatchObject({ failures: 1, reconcileSince: expect.any(String) })
+})
