@@ -17,7 +17,17 @@ export default defineConfig({
       { test: { name: 'flow', include: files('test/flow/memory'), setupFiles, testTimeout: 60_000 } },
       { test: { name: 'contract', include: files('test/contract'), exclude: files('test/contract/source'), setupFiles, ...onRealServers } },
       // Each file has a Postgres of its own; two at a time.
-      { test: { name: 'source', include: files('test/contract/source'), setupFiles, ...onRealServers, fileParallelism: true, maxWorkers: 2 } },
+      {
+        test: {
+          name: 'source',
+          include: files('test/contract/source'),
+          exclude: process.env['AFLUENTE_RANDOM'] === 'off' ? ['test/contract/source/random.test.ts'] : [],
+          setupFiles,
+          ...onRealServers,
+          fileParallelism: true,
+          maxWorkers: 2,
+        },
+      },
       { test: { name: 'real', include: files('test/flow/real'), globalSetup: 'test/support/stack-setup.ts', ...onRealServers, testTimeout: 180_000 } },
       'test/workers/vitest.config.ts',
     ],
