@@ -49,6 +49,22 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
     },
     found: ENDS_APART,
   },
+  'rows moved by a MERGE that only transition tables tell of': {
+    mutant: {
+      inTable: async (source, { name, partitions }) => {
+        if (partitions.length > 0) await source.run(`drop trigger afluente_moved_out on ${name}; drop trigger afluente_moved_in on ${name}`)
+      },
+    },
+    found: ENDS_APART,
+  },
+  'a MERGE that tells of its last insert in place of its updates': {
+    mutant: {
+      inTable: async (source, { name, partitions }) => {
+        if (partitions.length > 0) await source.run(`drop trigger afluente_never on ${name}`)
+      },
+    },
+    found: ENDS_APART,
+  },
   'an acknowledgement under any epoch': {
     mutant: { inDatabase: (source) => replaced(source, 'afluente.acknowledge', 'present is distinct from acknowledge.epoch', 'false') },
     found: /A paused reader's acknowledgement/,

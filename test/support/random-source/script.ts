@@ -55,10 +55,14 @@ function sessionScript(deps: ScriptDeps, session: number, superuser: boolean, st
     add(`begin${isolation}`)
     // The snapshot of such a transaction is as old as its first look.
     if (isolation !== '' && random.chance(0.5)) add(`select count(*) from ${random.pick(deps.tables).name}`, careful)
+    let saved = false
     for (let at = 0; at < inside; at += 1) {
-      if (random.chance(0.15)) add('savepoint s', careful)
+      if (random.chance(0.15)) {
+        add('savepoint s')
+        saved = true
+      }
       add(statement(writer), careful)
-      if (random.chance(0.15)) add('rollback to s', careful)
+      if (saved && random.chance(0.3)) add('rollback to s')
     }
     count += inside
     const end = random.below(10)

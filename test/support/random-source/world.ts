@@ -44,6 +44,11 @@ export class FuzzFailure extends Error {
   }
 }
 
+/** What could not even be noted stands in the log alone. */
+const lostFailures = `
+  select line from regexp_split_to_table(pg_read_file(current_setting('data_directory') || '/../log'), '\n') line
+  where line like '%was not captured%'`
+
 const WRITERS = [false, true, false, true] as const
 const STATEMENTS = 40
 /** A connection keeps the plans of functions that are gone, and looks through them at each change of a table. */
@@ -169,6 +174,7 @@ export async function openWorld(postgres: TestPostgres, mutant: Mutant = {}): Pr
         return { tables: schema.tables.length, statements: done.length, refused: refused.length, events: readers.log.size }
       } catch (error) {
         for (const event of [...log.values()].toSorted((a, b) => a.version - b.version)) note(`-- ${JSON.stringify(event)}`)
+        for (const { line } of await admin.run(lostFailures)) note(`-- the server's log: ${line ?? ''}`)
         throw new FuzzFailure(seed, lines.join('\n'), error)
       } finally {
         await tearDown()
