@@ -137,17 +137,26 @@ const removeAndInsert: Make = (writer, target, stamp) => `${remove(writer, targe
 
 const merge: Make = ({ random }, { table, name }, stamp) => {
   const columns = insertColumns(table)
-  const source = `(select * from (values ${rows(random, table, stamp, 1 + random.below(4))}) v (${columns}))`
-  const keeps = random.chance(0.5)
-  const assigned = keeps ? `n = s.n, stamp = '${stamp}'` : `stamp = '${stamp}', ${table.keys.map((k) => `${k.name} = ${random.chance(0.5) ? `s.${k.name}` : anyValue(random, k.kind)}`).join(', ')}`
-  return `merge into ${name} t using ${source} s on ${table.keys.map((k) => `t.${k.name} = s.${k.name}`).join(' and ')}
-    when matched and s.n % 3 = 0 then delete
-    when matched then update set ${assigned}
-    when not matched and s.n % 5 = 4 then do nothing
-    when not matched then insert (${columns}) values (${columns
-      .split(/, (?=(?:[^"]*"[^"]*")*[^"]*$)/)
-      .map((column) => `s.${column}`)
-      .join(', ')})`
+  const made = `select * from (values ${rows(random, table, stamp, 1 + random.below(4))}) v (${columns})`
+  const there = `(select ${columns} from ${table.name} where ${where(random, table)} order by ${list(table.keys)} limit 2)`
+  const source = random.pick([made, there, `${made} union all ${there}`])
+  const key = random.pick(table.keys)
+  const assigned = [...(random.chance(0.4) ? ['n = s.n'] : [`${key.name} = ${anyValue(random, key.kind)}`]), `stamp = '${stamp}'`]
+  // Each action that a MERGE has fires its triggers, and Postgres tells of a moved row by those of a DELETE and an INSERT alone.
+  const actions = [
+    ...(random.chance(0.4) ? ['when matched and s.n % 3 = 0 then delete'] : []),
+    `when matched then update set ${assigned.join(', ')}`,
+    ...(random.chance(0.3) ? ['when not matched and s.n % 5 = 4 then do nothing'] : []),
+    ...(random.chance(0.6)
+      ? [
+          `when not matched then insert (${columns}) values (${columns
+            .split(/, (?=(?:[^"]*"[^"]*")*[^"]*$)/)
+            .map((column) => `s.${column}`)
+            .join(', ')})`,
+        ]
+      : []),
+  ]
+  return `merge into ${name} t using (${source}) s on ${table.keys.map((k) => `t.${k.name} = s.${k.name}`).join(' and ')} ${actions.join(' ')}`
 }
 
 const insertFromItself: Make = ({ random }, { table, name }, stamp) => {
@@ -221,7 +230,7 @@ const plainOnes: readonly Make[] = [insert, upsert, update, rekey, remove, respe
 
 const weighted: readonly Make[] = [
   [insert, insert, insert, insert, upsert, upsert, upsert, upsert, update, update, update, update, rekey, rekey, rekey, respell, respell],
-  [swap, swap, remove, remove, removeAndInsert, removeAndInsert, merge, merge, insertFromItself, copy, truncate, block, block, loop, partition],
+  [swap, swap, remove, remove, removeAndInsert, removeAndInsert, merge, merge, merge, insertFromItself, copy, truncate, block, block, loop, partition],
 ].flat()
 
 /** What a session changes about itself. */
