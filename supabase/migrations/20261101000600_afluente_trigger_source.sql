@@ -7,6 +7,9 @@
 -- a plan made while the table was small, or by a statement of one row, must serve the next one of a million. (TABLESAMPLE
 -- reads the few rows of shards whole, which that setting would forbid.)
 --
+-- Of a partitioned table it is called row by row as well, for a row that a MERGE moves is in no transition table that a trigger
+-- sees (see afluente.expect_moves). It then runs as the trigger of a partition, with the whole's arguments.
+--
 -- Above the outbox's budget no image is kept. So it is when columns are excluded and the table is not the one that the function
 -- was made for: a dump numbers columns anew, and what was excluded could leave under another's number. Names are hidden beside the
 -- numbers, for the table that came out of the dump may have the old one's own number.
@@ -105,7 +108,7 @@ begin
   moment := clock_timestamp();
   trace := afluente.traceparent();
   fresh := current_setting('transaction_isolation') = 'read committed';
-  if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
+  if tg_level = 'STATEMENT' and (tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0]) then
     raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
   end if;{member}
   select bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
@@ -121,7 +124,7 @@ begin
     return null;
   end if;
 
-  if tg_op = 'INSERT' then
+  if {moved}tg_op = 'INSERT' then
     {inserted}
     get diagnostics changes = row_count;
   elsif tg_op = 'UPDATE' then
@@ -181,6 +184,17 @@ as $read$
 $read$$function$;
 
   -- First what is Afluente's own text, then the user's names, all at once: nothing in a name is taken for a placeholder.
+  source := replace(source, '{moved}', case relation.relkind when 'p' then $moved$tg_level = 'ROW' and tg_op = 'DELETE' then
+    {moved out}
+    get diagnostics changes = row_count;
+  elsif tg_level = 'ROW' then
+    {moved in}
+    get diagnostics changes = row_count;
+  elsif $moved$ else '' end);
+  source := replace(source, '{moved out}', replace(replace(replace(replace(change,
+    '{rows}', '(select old.*)'), '{where}', ''), '{op}', '''update'''), '{before}', with_before::text));
+  source := replace(source, '{moved in}', replace(replace(replace(replace(change,
+    '{rows}', '(select new.*)'), '{where}', ''), '{op}', '''insert'''), '{before}', 'false'));
   source := replace(source, '{inserted}', replace(replace(replace(replace(change,
     '{rows}', 'afluente_new'), '{where}', ''), '{op}', '''insert'''), '{before}', 'false'));
   source := replace(source, '{updated}', replace(replace(replace(replace(change,

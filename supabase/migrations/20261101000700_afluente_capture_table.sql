@@ -36,7 +36,8 @@ $$;
 
 -- Captures a table's changes from now on, or changes how. Rows already there are sent by a backfill. Refuses what it could
 -- not capture faithfully, each time with what to do instead. Of a partitioned table every partition gets the triggers, for a
--- write straight into one fires only its own.
+-- write straight into one fires only its own. Those of moved rows are made on the whole: Postgres gives them to every
+-- partition, also later ones, and takes them away again.
 create function afluente.capture_table(
   "table" regclass, topic text default null, exclude text[] default '{}', with_before boolean default false
 ) returns void
@@ -150,7 +151,7 @@ begin
   );
 
   for member in
-    select n.nspname as schema, c.relname as name
+    select n.nspname as schema, c.relname as name, c.relkind = 'p' as parted
     from unnest(relation.oid || afluente.partitions("table")) t (oid)
     join pg_class c on c.oid = t.oid
     join pg_namespace n on n.oid = c.relnamespace
@@ -168,13 +169,37 @@ begin
       alter table %1$I.%2$I enable always trigger afluente_insert, enable always trigger afluente_update,
         enable always trigger afluente_delete, enable always trigger afluente_truncate
     $triggers$, member.schema, member.name, function_name, own_schema, relation.relname);
+    if member.parted then
+      execute format($trigger$
+        create or replace trigger afluente_merge before update on %1$I.%2$I for each statement execute function afluente.expect_moves();
+        alter table %1$I.%2$I enable always trigger afluente_merge
+      $trigger$, member.schema, member.name);
+    end if;
   end loop;
   if relation.relkind = 'p' then
+    -- The first condition notes for the second that rows go: it is asked at each row, and that of a moved one's end before that
+    -- of its beginning. Rows that a MERGE inserts without moving any thus cost nothing more.
+    -- The trigger that never fires is there to be there: without any before an INSERT, Postgres (15 to 18) puts the row that a
+    -- MERGE inserted last among the new rows of its updates, in place of each of them, and their new keys would be lost.
     execute format($trigger$
       create or replace trigger afluente_truncated after truncate on %1$I.%2$I
-      for each statement execute function afluente.capture_truncate(%3$L, %4$L);
-      alter table %1$I.%2$I enable always trigger afluente_truncated
-    $trigger$, own_schema, relation.relname, own_schema, relation.relname);
+      for each statement execute function afluente.capture_truncate(%1$L, %2$L);
+      create or replace trigger afluente_moved_out after delete on %1$I.%2$I for each row
+      when (
+        coalesce(current_setting('afluente.merging', true), '') <> ''
+        and set_config('afluente.moving', current_setting('afluente.merging'), true) = extract(epoch from statement_timestamp())::text
+      )
+      execute function afluente.%3$I(%1$L, %2$L);
+      create or replace trigger afluente_moved_in after insert on %1$I.%2$I for each row
+      when (
+        coalesce(current_setting('afluente.moving', true), '') <> ''
+        and current_setting('afluente.moving') = extract(epoch from statement_timestamp())::text
+      )
+      execute function afluente.%3$I(%1$L, %2$L);
+      create or replace trigger afluente_never before insert on %1$I.%2$I for each row when (false) execute function afluente.expect_moves();
+      alter table %1$I.%2$I enable always trigger afluente_truncated, enable always trigger afluente_never, enable always trigger afluente_moved_out,
+        enable always trigger afluente_moved_in
+    $trigger$, own_schema, relation.relname, function_name);
   end if;
   if former_function <> function_name then
     execute format('drop function if exists afluente.%I(), afluente.%I(text[])', former_function, afluente.reader_of(former_function));
@@ -203,7 +228,7 @@ begin
 end
 $$;
 
--- Takes the triggers off tables.
+-- Takes the triggers off tables. What Postgres gave to partitions goes with that of the whole.
 create function afluente.drop_triggers(tables oid[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -218,7 +243,11 @@ begin
     join pg_namespace n on n.oid = c.relnamespace
     where
       c.oid = any (tables)
-      and t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate', 'afluente_truncated')
+      and t.tgparentid = 0
+      and t.tgname in (
+        'afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate', 'afluente_truncated', 'afluente_merge',
+        'afluente_moved_out', 'afluente_moved_in', 'afluente_never'
+      )
   loop
     execute format('drop trigger %I on %I.%I', found.trigger, found.schema, found.table);
   end loop;

@@ -28,8 +28,14 @@ begin
   end if;
   select string_agg(m.oid::regclass || '.' || t.name, ', ') into missing
   from unnest(present.oid || afluente.partitions(present.oid)) m (oid)
-  cross join (values ('afluente_insert'), ('afluente_update'), ('afluente_delete'), ('afluente_truncate')) t (name)
-  where not exists (select from pg_trigger g where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A');
+  join pg_class c on c.oid = m.oid
+  cross join lateral (
+    values
+      ('afluente_insert', true), ('afluente_update', true), ('afluente_delete', true), ('afluente_truncate', true),
+      ('afluente_merge', c.relkind = 'p'), ('afluente_moved_out', present.relkind = 'p'), ('afluente_moved_in', present.relkind = 'p'),
+      ('afluente_never', present.relkind = 'p')
+  ) t (name, wanted)
+  where t.wanted and not exists (select from pg_trigger g where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A');
   if missing is not null then
     return format('triggers are missing or switched off (%s): %s', missing, again);
   elsif afluente.is_replicated(present.oid || afluente.partitions(present.oid)) then
