@@ -108,9 +108,11 @@ begin
   moment := clock_timestamp();
   trace := afluente.traceparent();
   fresh := current_setting('transaction_isolation') = 'read committed';
-  if tg_level = 'STATEMENT' and (tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0]) then
-    raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
-  end if;{member}
+  {member}
+  -- Of an index that is gone nothing is known.
+  if pg_index_has_property({index}, 'clusterable') is null and afluente.primary_key({relation}) is distinct from {key columns} then
+    raise exception using errcode = '42P16', message = 'the table lost its primary key: add one, and call afluente.capture_table again';
+  end if;
   select bool_and(s.leased_until > moment), (select m.last_value from afluente.outbox_measured m)
   into leased, measured from afluente.shards s tablesample system (100);
   keeps := measured % 4;
@@ -208,10 +210,12 @@ $read$$function$;
   source := replace(source, '{own}', ' and (fresh or age(r.xmin) <= 0)');
   source := replace(source, '{same text}', case when prints_alike then '' else ' and {key text} = touched.key' end);
   -- Between being detached and the next sweep a partition has its triggers still, but what happens in it is no longer the table's.
-  source := replace(source, '{member}', case relation.relkind when 'p' then '
-  if tg_relid <> {relation}::regclass and pg_partition_root(tg_relid) is distinct from {relation}::regclass then
-    return null;
-  end if;' else '' end);
+  -- Only a mark tells of it should it be attached again before that sweep. A partition itself may have any name.
+  source := replace(source, '{member}', case relation.relkind when 'p' then $member$if tg_relid <> {relation}::regclass and pg_partition_root(tg_relid) is distinct from {relation}::regclass then
+    raise exception using errcode = '55000', message = 'a partition was written after it was detached, or the table was renamed';
+  end if;$member$ else $member$if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
+    raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
+  end if;$member$ end);
   source := replace(source, '{hidden}', case when hidden_numbers = '{}' then '' else '
   hidden := {hidden columns};
   if {relation}::regclass <> ' || relation.oid || '::oid then
@@ -227,8 +231,10 @@ $read$$function$;
   return afluente.fill(source, json_build_object(
     'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types,
     'table', case relation.relkind when 'p' then '' else 'only ' end || full_name,
-    'hidden names', format('%L::text[]', afluente.hidden_columns("table", hidden_numbers)), 'relation', quote_literal(full_name), 'name', quote_literal(schema_name || '.' || relation.relname),
-    'topic', quote_literal(topic),
+    'hidden names', format('%L::text[]', afluente.hidden_columns("table", hidden_numbers)), 'relation', quote_literal(full_name),
+    'name', quote_literal(schema_name || '.' || relation.relname), 'topic', quote_literal(topic),
+    'index', (select i.indexrelid::oid from pg_index i where i.indrelid = relation.oid and i.indisprimary),
+    'key columns', format('%L::text[]', key_columns),
     'quote', '$q' || md5(full_name || topic || key_text) || '$',
     'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name))
   ));

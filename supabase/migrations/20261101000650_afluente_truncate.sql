@@ -43,8 +43,7 @@ begin
   end if;
   select c.* into strict captured from afluente.captured_tables c where c.schema_name = tg_argv[0] and c.table_name = tg_argv[1];
   if not whole and pg_partition_root(tg_relid) is distinct from captured.table_oid then
-    -- Detached, and not swept yet.
-    return null;
+    raise exception using errcode = '55000', message = 'a partition was truncated after it was detached, or the table was renamed';
   end if;
   -- A version must not be drawn before the transaction has an id (see afluente.settle).
   perform pg_current_xact_id();

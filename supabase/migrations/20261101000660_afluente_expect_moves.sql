@@ -16,7 +16,7 @@ declare
 begin
   get diagnostics callers = pg_context;
   sent := left(current_query(), 10001);
-  if strpos(callers, e'\n') > 0 or (length(sent) <= 10000 and sent !~* 'merge|execute') is not true then
+  if strpos(callers, e'\n') > 0 or (length(sent) <= 10000 and sent !~* 'merge|exec') is not true then
     perform set_config('afluente.merging', extract(epoch from statement_timestamp())::text, true);
   end if;
   return null;

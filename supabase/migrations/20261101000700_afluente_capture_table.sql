@@ -60,6 +60,7 @@ declare
   hidden_numbers smallint[];
   wrong text;
   member record;
+  replaced afluente.captured_tables;
   -- Changes went by unseen: the triggers were off or gone, or another table had this name.
   unseen boolean := exists (
     select from afluente.captured_tables c
@@ -205,21 +206,27 @@ begin
     execute format('drop function if exists afluente.%I(), afluente.%I(text[])', former_function, afluente.reader_of(former_function));
   end if;
 
-  -- A dropped table may have left its name behind.
+  -- A dropped table may have left its name behind, and with it what is known against the copies of that name.
+  perform afluente.fold_failures();
   delete from afluente.captured_tables c
-  where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname;
+  where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname
+  returning c.* into replaced;
   perform afluente.note_altered("table", captured_anew => true);
   insert into afluente.captured_tables as c (
-    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members, columns
+    table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members, columns,
+    reconcile_since, keys_only_since, failures, last_failure
   )
   values (
     "table", own_schema, relation.relname, topic_name, key_columns, exclude, hidden_numbers, "table", with_before, function_name,
-    afluente.partitions("table"), afluente.columns_of("table")
+    afluente.partitions("table"), afluente.columns_of("table"),
+    replaced.reconcile_since, replaced.keys_only_since, coalesce(replaced.failures, 0), replaced.last_failure
   )
   on conflict (table_oid) do update set
     schema_name = excluded.schema_name, table_name = excluded.table_name, topic = excluded.topic, key_columns = excluded.key_columns,
     exclude = excluded.exclude, exclude_numbers = excluded.exclude_numbers, numbers_of = excluded.numbers_of,
-    with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns;
+    with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns,
+    reconcile_since = least(c.reconcile_since, excluded.reconcile_since), keys_only_since = least(c.keys_only_since, excluded.keys_only_since),
+    failures = c.failures + excluded.failures, last_failure = coalesce(excluded.last_failure, c.last_failure);
   if unseen then
     perform afluente.note_failure(
       own_schema || '.' || relation.relname, '55000', 'the table was written while it was not captured: it needs a reconcile'
@@ -254,7 +261,8 @@ begin
 end
 $$;
 
--- Stops capturing a table, a dropped one too (by its number). Changes already in the outbox still go out.
+-- Stops capturing a table, a dropped one too (by its number). Changes already in the outbox still go out. Were it captured again, it
+-- would be marked, for what is written from now on is in no stream.
 create function afluente.release_table("table" regclass) returns void
 language plpgsql
 security definer
@@ -271,6 +279,7 @@ begin
   execute format(
     'drop function if exists afluente.%I(), afluente.%I(text[])', captured.function_name, afluente.reader_of(captured.function_name)
   );
+  perform afluente.note_failure(captured.schema_name || '.' || captured.table_name, '55000', 'the table was not captured for a while: it needs a reconcile');
 end
 $$;
 

@@ -1,6 +1,7 @@
 -- Partitions come and go without firing any trigger of rows. Gives the triggers to those that were attached, takes them off those
--- that were detached, and marks the table to be reconciled when rows came or went with them. Called by each sweep; a table
--- that somebody is working on waits for the next.
+-- that were detached, and marks the table to be reconciled when rows came or went with them: a partition that was never written
+-- came without any, one that is empty now may have lost what came through the root. Called by each sweep; a table that
+-- somebody is working on waits for the next.
 create function afluente.adopt_partitions() returns void
 language plpgsql
 security definer
@@ -12,7 +13,6 @@ declare
   former oid[];
   present oid[];
   member oid;
-  filled boolean;
   moved boolean;
 begin
   for captured in
@@ -31,12 +31,11 @@ begin
           perform afluente.drop_triggers(array[member]);
         end if;
       end loop;
-      foreach member in array present loop
-        if not moved and not member = any (former) and (select c.relkind = 'r' from pg_class c where c.oid = member) then
-          execute format('select exists (select from only %s)', member::regclass) into filled;
-          moved := filled;
-        end if;
-      end loop;
+      moved := moved or exists (
+        select from pg_class c
+        where c.oid = any (present) and c.oid <> all (former) and c.relkind = 'r'
+          and (pg_relation_size(c.oid) > 0 or pg_relation_filenode(c.oid) <> c.oid or c.reltuples >= 0)
+      );
       if moved then
         perform afluente.note_failure(
           captured.schema_name || '.' || captured.table_name, '55000', 'partitions with rows were attached, detached or dropped'

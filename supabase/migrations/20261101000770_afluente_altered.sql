@@ -106,7 +106,8 @@ begin
 end
 $$;
 
--- Looks at the columns of every captured table. Called by each sweep; a table whose entry somebody holds waits for the next.
+-- Looks at the columns of every captured table, and captures those anew of which an excluded column was renamed: a dump keeps names
+-- alone, so the names must be those of now. (One that was dropped stays excluded by its name.) Called by each sweep; a table that somebody holds waits for the next.
 create function afluente.note_alterations() returns void
 language plpgsql
 security definer
@@ -117,11 +118,23 @@ declare
   captured record;
 begin
   for captured in
-    select c.table_oid from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
-    where c.numbers_of = c.table_oid and jsonb_set(afluente.columns_of(c.table_oid), '{key}', c.columns -> 'key') <> c.columns
+    select c.table_oid, c.topic, c.with_before, h.hidden, h.renamed
+    from afluente.captured_tables c
+    join pg_class r on r.oid = c.table_oid
+    cross join lateral (
+      select n.hidden, not n.hidden @> c.exclude and cardinality(n.hidden) = cardinality(c.exclude) as renamed
+      from afluente.hidden_columns(c.table_oid, c.exclude_numbers) n (hidden)
+    ) h
+    where c.numbers_of = c.table_oid and (
+      jsonb_set(afluente.columns_of(c.table_oid), '{key}', c.columns -> 'key') <> c.columns
+      or h.renamed
+    )
   loop
     begin
       perform afluente.note_altered(captured.table_oid);
+      if captured.renamed then
+        perform afluente.capture_table(captured.table_oid, captured.topic, captured.hidden, captured.with_before);
+      end if;
     exception when others then
       raise log 'afluente: the columns of % wait for the next sweep (%)', captured.table_oid, sqlstate;
     end;

@@ -1,15 +1,18 @@
 -- The rows of a claim, with the row of now where only a key was kept; up to 250 of those and max_bytes, cut says that others were
 -- left. The row of now may have seen later changes: these lie in the outbox under higher versions, so the end is the same.
--- A table that can't be read (dropped, renamed) answers a read without an image, and counts as a failure.
+-- A table that can't be read (dropped, renamed) answers a read without an image, and counts as a failure. One that somebody has
+-- locked, as ALTER TABLE does until its transaction ends, is left for later claims with all its rows: the others go out meanwhile.
 create function afluente.read_images(claimed json, max_bytes bigint, out rows json, out cut boolean)
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
 as $$
 declare
   oversize constant int := 33554432;
   wanted record;
+  locked text[] := '{}';
   keys text[];
   images text[];
   found_tables text[] := '{}';
@@ -32,12 +35,15 @@ begin
       found_tables := found_tables || array_fill(wanted.source_table, array[cardinality(keys)]);
       found_keys := found_keys || keys;
       found_images := found_images || images;
-    exception when others then
-      perform afluente.note_failure(wanted.source_table, sqlstate, sqlerrm);
+    exception
+      when lock_not_available then
+        locked := locked || wanted.source_table;
+      when others then
+        perform afluente.note_failure(wanted.source_table, sqlstate, sqlerrm);
     end;
   end loop;
 
-  select coalesce(json_agg(r.item order by r.position) filter (where r.fits), '[]'), bool_or(not r.fits)
+  select coalesce(json_agg(r.item order by r.position) filter (where r.fits), '[]'), coalesce(bool_or(not r.fits), false)
   into read_images.rows, read_images.cut
   from (
     select
@@ -50,12 +56,13 @@ begin
           case when octet_length(f.image) > oversize then octet_length(f.image) end
         )
       end as item,
-      c.nth <= 250 and (c.position = 1 or sum(octet_length(f.image)) over (order by c.position) <= max_bytes) is not false as fits
+      c.nth <= 250 and (row_number() over (order by c.position) = 1 or sum(octet_length(f.image)) over (order by c.position) <= max_bytes) is not false as fits
     from (
       select
         e.item, e.position, afluente.is_bare(e.item) as bare,
         count(*) filter (where afluente.is_bare(e.item)) over (order by e.position) as nth
       from json_array_elements(claimed) with ordinality e (item, position)
+      where e.item ->> 1 <> all (locked)
     ) c
     left join unnest(found_tables, found_keys, found_images) f (source_table, key, image)
       on c.bare and f.source_table = c.item ->> 1 and f.key = c.item ->> 3

@@ -42,7 +42,7 @@ begin
     return 'a subscription of logical replication writes into the table, and fires no statement''s trigger: capture the table where its rows are written';
   elsif exists (select from unnest(captured.exclude) x (name) where x.name <> all (afluente.hidden_columns("table", captured.exclude_numbers))) then
     return format(
-      'excluded columns were renamed and stay excluded until a dump is restored: select afluente.capture_table(%L, exclude => %L) with all its options',
+      'excluded columns were renamed or dropped, and stay excluded until a dump is restored: select afluente.capture_table(%L, exclude => %L) with all its options',
       expected, afluente.hidden_columns("table", captured.exclude_numbers)
     );
   end if;

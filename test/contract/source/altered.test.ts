@@ -69,14 +69,30 @@ describe('columns that come, go and change', () => {
     expect(await problemOf('public.t')).toBeNull()
   })
 
-  it('a table that lost its key is told, and its changes still go out', async () => {
-    await source.run(`insert into public.t values (1, 'a'); alter table public.t drop constraint t_pkey`)
-    await source.run(`update public.t set name = 'b'`)
+  it('a table that lost its key is told: each row would be looked for in the whole table, so its changes count as failures', async () => {
+    await source.run(`insert into public.t select n, 'a' from generate_series(1, 3000) n; analyze public.t; alter table public.t drop constraint t_pkey`)
+    await source.emptyOutbox()
+    const read = () => source.value(`select seq_tup_read from pg_stat_xact_user_tables where relid = 'public.t'::regclass`)
+    await source.run(`begin; update public.t set name = 'b'`)
+    expect(await read()).toBe('3000')
+    await source.run('commit')
     expect(await problemOf('public.t')).toMatch(/lost its primary key: add one, then select afluente\.capture_table\('public\.t'\)/)
-    expect((await images()).at(-1)).toBe('{"id":1,"name":"b"}')
-    await source.run(`alter table public.t add primary key (id); update public.t set name = 'c'`)
+    expect(await source.outbox()).toEqual([])
+    expect(await entryOf('public.t')).toMatchObject({
+      failures: 1,
+      lastFailure: expect.stringContaining('lost its primary key'),
+      reconcileSince: expect.any(String),
+    })
+    await source.run(`alter table public.t add primary key (id); update public.t set name = 'c' where id = 1`)
     expect((await images()).at(-1)).toBe('{"id":1,"name":"c"}')
     expect(await problemOf('public.t')).toBeNull()
+  })
+
+  it('a key whose index was built anew serves as before', async () => {
+    await source.run('reindex index concurrently public.t_pkey')
+    await source.run(`insert into public.t values (1, 'a')`)
+    expect((await images()).at(-1)).toBe('{"id":1,"name":"a"}')
+    expect(await entryOf('public.t')).toMatchObject({ failures: 0, problem: null })
   })
 })
 
@@ -177,6 +193,26 @@ describe('a captured table that is', () => {
     ])
     expect(await problemOf('public.Novo nome')).toBeNull()
     expect(await source.value(`select count(*) from pg_proc where proname like 'capture_public_t_%'`)).toBe('0')
+  })
+
+  it('renamed and truncated counts as a failure', async () => {
+    await source.run(`insert into public.t values (1, 'a'); alter table public.t rename to other; truncate public.other`)
+    expect(await source.run('select failure from afluente.failures')).toEqual([{ failure: expect.stringContaining('the table was renamed') }])
+  })
+
+  it('made anew under its name keeps what is known against its copies', async () => {
+    await source.run(`alter table public.t rename to t_old; insert into public.t_old values (1); select afluente.backlog()`)
+    const marked = await source.run('select reconcile_since from afluente.captured_tables')
+    await source.run(`drop table public.t_old; create table public.t (id int primary key); select afluente.capture_table('public.t')`)
+    expect(await source.run('select reconcile_since from afluente.captured_tables')).toEqual(marked)
+    expect(await entryOf('public.t')).toMatchObject({ failures: 2, lastFailure: expect.stringContaining('while it was not captured') })
+  })
+
+  it('released and captured again is marked: what was written meanwhile is in no stream', async () => {
+    await source.run(
+      `select afluente.release_table('public.t'); insert into public.t values (1); select afluente.backlog(); select afluente.capture_table('public.t')`,
+    )
+    expect(await entryOf('public.t')).toMatchObject({ failures: 1, reconcileSince: expect.any(String) })
   })
 
   it('replaced by another of its name is not read in its place: its own changes count as failures', async () => {

@@ -59,6 +59,14 @@ describe('an excluded column', () => {
     expect(await everything()).not.toContain('hush')
   })
 
+  it('that was renamed is known by its new name from the next look on, also to a dump', async () => {
+    await source.run('alter table public.people rename secret to spare; alter table public.people rename name to secret; select afluente.backlog()')
+    expect(await source.value(`select exclude from afluente.captured_tables where table_name = 'people'`)).toBe('{spare}')
+    expect((await backlog(source)).tables.find((entry) => entry.table === 'public.people')?.problem).toBeNull()
+    await source.run(`insert into public.people (id, spare, secret) values (1, 'hush', 'Ana')`)
+    expect((await source.outbox('public.people')).at(-1)?.after).toBe('{"id":1,"secret":"Ana"}')
+  })
+
   it('stays in every partition, though the columns stand in another order there', async () => {
     await source.run(`
       create table public.logins (id int, secret text, name text, primary key (id)) partition by range (id);

@@ -23,6 +23,9 @@ beforeEach(async () => {
 
 const entryOf = async (table: string) => (await backlog(source)).tables.find((entry) => entry.table === table)
 
+/** As above the outbox's budget, until it is measured again. */
+const keysOnly = () => source.run(`select setval('afluente.outbox_measured', 4 * (extract(epoch from clock_timestamp()) * 1000)::bigint + 1)`)
+
 /** One statement of each kind; each must do what it says. */
 async function writeAll(): Promise<void> {
   await source.run(`insert into public.t values (3, 3, 'private three')`)
@@ -62,6 +65,52 @@ describe('while somebody holds the outbox', () => {
     expect(await source.value('select count(*) from public.t')).toBe('2')
     expect(await entryOf('public.t')).toMatchObject({ failures: 0, reconcileSince: null })
   })
+})
+
+describe('while a migration stays open, claim and status wait for nobody', () => {
+  const claimed = () => source.value(`select afluente.claim(0, 'reader', interval '1 minute')`)
+
+  it('that captures a table anew, after a failure was noted', async () => {
+    await source.run(`select afluente.note_failure('public.t', '55000', 'x')`)
+    const user = await source.connect()
+    await user.run(`begin; select afluente.capture_table('public.t', with_before => true)`)
+    await source.run(`set statement_timeout = '2s'; insert into afluente.failures values ('public.t', now(), '55000: y')`)
+    await claimed()
+    expect(await entryOf('public.t')).toMatchObject({ table: 'public.t' })
+    await user.run('commit')
+    expect(await entryOf('public.t')).toMatchObject({ failures: 2 })
+  })
+
+  it('that alters a table, above the budget: the others’ rows go out, its own in their order when it is done', async () => {
+    await source.run(`create table public.u (id int primary key); select afluente.capture_table('public.u')`)
+    await keysOnly()
+    await source.run(`insert into public.t values (3, 3, 'c'); insert into public.u values (1); update public.t set n = 4 where id = 3`)
+    const user = await source.connect()
+    await user.run('begin; alter table public.t add column more int')
+    await source.run(`set statement_timeout = '2s'`)
+    const rows = async () =>
+      (JSON.parse((await claimed()) ?? '{}') as { readonly rows: readonly (readonly unknown[])[] }).rows.map((row) => [row[1], row[3], row[4]])
+    expect(await rows()).toEqual([['public.u', '[1]', 'read']])
+    await user.run('commit')
+    expect(await rows()).toEqual([
+      ['public.t', '[3]', 'read'],
+      ['public.u', '[1]', 'read'],
+      ['public.t', '[3]', 'read'],
+    ])
+    expect(await entryOf('public.t')).toMatchObject({ failures: 0 })
+  })
+})
+
+it('SERIALIZABLE transactions on tables of their own don’t fail each other above the budget', async () => {
+  await source.run(`create table public.u (id int primary key); select afluente.capture_table('public.u')`)
+  await keysOnly()
+  const [one, other] = [await source.connect(), await source.connect()]
+  for (const session of [one, other]) await session.run('begin isolation level serializable')
+  await one.run(`insert into public.t values (3)`)
+  await other.run('insert into public.u values (1)')
+  await one.run('commit')
+  await other.run('commit')
+  expect(await source.value('select count(distinct source_table) from afluente.failures where failure is null')).toBe('2')
 })
 
 describe('while somebody holds', () => {

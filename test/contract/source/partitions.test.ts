@@ -80,15 +80,24 @@ describe('partitions that were there', () => {
   it.each([
     ['prepared', `prepare moving as ${moves}; execute moving; deallocate moving`],
     ['in a function', `do $$ begin ${moves}; end $$`],
-    ['with triggers of the user’s own, which update meanwhile', `update public.log set name = 'before'; create function public.meanwhile() returns trigger language plpgsql as $$ begin update public.log set name = name where id = 3; return new; end $$;
+    [
+      'with triggers of the user’s own, which update meanwhile',
+      `update public.log set name = 'before'; create function public.meanwhile() returns trigger language plpgsql as $$ begin update public.log set name = name where id = 3; return new; end $$;
       create trigger a before insert or update or delete on public.log for each statement when (pg_trigger_depth() = 0) execute function public.meanwhile();
-      create trigger b before insert on public.log for each row when (pg_trigger_depth() = 0) execute function public.meanwhile()`],
-    ['in a partition of partitions', `create table public.log_2028 partition of public.log for values from ('2028-01-01') to ('2029-01-01') partition by hash (id);
+      create trigger b before insert on public.log for each row when (pg_trigger_depth() = 0) execute function public.meanwhile()`,
+    ],
+    [
+      'in a partition of partitions',
+      `create table public.log_2028 partition of public.log for values from ('2028-01-01') to ('2029-01-01') partition by hash (id);
       create table public.log_2028_0 partition of public.log_2028 for values with (modulus 2, remainder 0);
       create table public.log_2028_1 partition of public.log_2028 for values with (modulus 2, remainder 1);
       select afluente.backlog(); insert into public.log select '2028-01-01', n from generate_series(1, 40) n;
-      merge into public.log_2028 l using generate_series(1, 20) n on l.id = n when matched then update set id = l.id + 100`],
-    ['in a partition that came a moment ago', `${make2027}; merge into public.log l using (values (3)) s (id) on l.id = s.id when matched then update set day = '2027-01-01'`],
+      merge into public.log_2028 l using generate_series(1, 20) n on l.id = n when matched then update set id = l.id + 100`,
+    ],
+    [
+      'in a partition that came a moment ago',
+      `${make2027}; merge into public.log l using (values (3)) s (id) on l.id = s.id when matched then update set day = '2027-01-01'`,
+    ],
     [
       'beside rows it deletes and inserts',
       `merge into public.log l using (values (1, '2026-05-05'::date), (2, null), (3, '2025-05-05'), (9, '2025-05-05')) s (id, day) on l.id = s.id
@@ -115,7 +124,9 @@ describe('partitions that were there', () => {
       sessions.map(async (session, at) => {
         for (let round = 0; round < 8; round += 1) {
           // Two may meet: one of them is told to try again, or both wait for each other.
-          await session.run(`begin; ${move(round % 2 === 0 ? 365 : -1, `${at}.${round}`)}; ${round % 3 === 0 ? 'rollback' : 'commit'}`).catch(() => session.run('rollback'))
+          await session
+            .run(`begin; ${move(round % 2 === 0 ? 365 : -1, `${at}.${round}`)}; ${round % 3 === 0 ? 'rollback' : 'commit'}`)
+            .catch(() => session.run('rollback'))
         }
       }),
     )
@@ -135,7 +146,9 @@ describe('partitions that were there', () => {
   it('what a client updates, upserts, deletes and merges without moving a row is sent once', async () => {
     await source.run(`insert into public.log values ('2025-05-05', 1, 'a'), ('2025-05-05', 2, 'b')`)
     await source.emptyOutbox()
-    await source.run(`begin; merge into public.log l using (values (1), (5)) s (id) on l.id = s.id when matched then update set name = 'm' when not matched then insert values ('2025-01-01', 5, 'm'); commit`)
+    await source.run(
+      `begin; merge into public.log l using (values (1), (5)) s (id) on l.id = s.id when matched then update set name = 'm' when not matched then insert values ('2025-01-01', 5, 'm'); commit`,
+    )
     await source.run(`insert into public.log values ('2025-05-05', 1, 'u'), ('2025-05-05', 6, 'u') on conflict (day, id) do update set name = 'u'`)
     await source.run(`update public.log set day = day + 365 where id = 1`)
     await source.run(`delete from public.log where id = 2`)
@@ -181,6 +194,22 @@ describe('partitions that were there', () => {
     await assertEqual()
     expect(new Set((await source.outbox()).map((row) => row.key))).toEqual(new Set(['["2025-02-01", 1]', '["2026-02-01", 2]', '["2026-02-02", 3]']))
   })
+})
+
+it('a partition may be renamed, and its rows are captured as before', async () => {
+  await source.run(`alter table public.log_2025 rename to "Old log"; create schema attic; alter table public."Old log" set schema attic`)
+  await source.run(`insert into attic."Old log" (day, id, name) values ('2025-01-01', 1, 'a'); insert into public.log values ('2025-01-02', 2, 'b')`)
+  await source.run(`update attic."Old log" set name = 'c'; delete from attic."Old log" where id = 1; truncate attic."Old log"`)
+  await assertEqual()
+  expect(await entry()).toMatchObject({ failures: 0, problem: null })
+})
+
+it('a root that was renamed is told, and its partitions’ changes count as failures', async () => {
+  await source.run(
+    `alter table public.log rename to "log anew"; insert into public.log_2025 (day, id) values ('2025-01-01', 1); insert into "log anew" values ('2025-01-01', 2)`,
+  )
+  expect(await source.outbox()).toEqual([])
+  expect(await entry()).toMatchObject({ failures: 2, problem: expect.stringContaining('renamed') })
 })
 
 describe('partitions of partitions', () => {
@@ -239,6 +268,16 @@ describe('a partition that comes later', () => {
     await assertEqual()
   })
 
+  it('filled through the root and emptied straight before it was adopted marks the table', async () => {
+    for (const empty of ['delete from public.log_2027', 'delete from public.log_2027; vacuum public.log_2027', 'truncate public.log_2027']) {
+      await source.run(`${make2027}; insert into public.log values ('2027-01-01', 1, 'a')`)
+      for (const sql of empty.split('; ')) await source.run(sql)
+      const before = (await entry())?.failures ?? 0
+      expect(await entry()).toMatchObject({ failures: before, reconcileSince: expect.any(String), problem: null })
+      await source.run(`drop table public.log_2027; select afluente.backlog(); update afluente.captured_tables set reconcile_since = null`)
+    }
+  })
+
   it('rolled back never was', async () => {
     await source.run(`begin; ${make2027}; insert into public.log values ('2027-01-01', 1, 'a'); rollback`)
     expect(await source.outbox()).toEqual([])
@@ -272,7 +311,7 @@ describe('a partition that goes', () => {
     ['dropped', 'drop table public.log_2025'],
   ])('%s: its rows are gone from the table, which is marked to be reconciled; it is let go', async (_, ddl) => {
     await source.run(ddl)
-    expect(await entry()).toMatchObject({ failures: 1, reconcileSince: expect.any(String), problem: null })
+    expect(await entry()).toMatchObject({ failures: ddl.includes('insert') ? 3 : 1, reconcileSince: expect.any(String), problem: null })
     await source.run(`update public.log set name = 'B'`)
     await assertEqual()
     if (!ddl.startsWith('drop')) {
@@ -280,6 +319,15 @@ describe('a partition that goes', () => {
       await source.emptyOutbox()
       await source.run(`insert into public.log_2025 (day, id) values ('2025-02-02', 5); truncate public.log_2025`)
       expect(await source.outbox()).toEqual([])
+    }
+  })
+
+  it('and is written, and comes back before anybody looked, marks the table', async () => {
+    for (const write of [`update public.log_2025 set name = 'unseen'`, 'truncate public.log_2025']) {
+      await source.run(`alter table public.log detach partition public.log_2025; ${write}`)
+      await source.run(`alter table public.log attach partition public.log_2025 for values from ('2025-01-01') to ('2026-01-01')`)
+      expect(await entry()).toMatchObject({ reconcileSince: expect.any(String), problem: null })
+      await source.run('update afluente.captured_tables set reconcile_since = null')
     }
   })
 
