@@ -1,6 +1,7 @@
 /** A source database of a test's own, its outbox and its claims, with every value as the text that Postgres printed. */
 import pg from 'pg'
-import type { TestDatabase, TestPostgres } from './postgres.ts'
+import { afterAll, beforeAll, beforeEach } from 'vitest'
+import { startPostgres, type TestDatabase, type TestPostgres } from './postgres.ts'
 
 export type Row = Readonly<Record<string, string | null>>
 
@@ -32,6 +33,38 @@ export interface Source extends Session {
   /** The outbox in version order, of one table or of all. */
   outbox(table?: string): Promise<readonly OutboxRow[]>
   emptyOutbox(): Promise<void>
+}
+
+/** A Postgres for the file that calls it, and a fresh database for each of its tests: what it answers is the present test's. */
+export function freshSource(): Source {
+  let postgres: TestPostgres | undefined
+  let source: Source | undefined
+  const present = () => {
+    if (source === undefined) throw new Error('There is a source within tests and their hooks alone.')
+    return source
+  }
+  beforeAll(async () => {
+    postgres = await startPostgres()
+  })
+  beforeEach(async () => {
+    await source?.close()
+    if (postgres !== undefined) source = await openSource(postgres)
+  })
+  afterAll(async () => {
+    await source?.close()
+    await postgres?.stop()
+  })
+  return {
+    get database() {
+      return present().database
+    },
+    run: (sql, values) => present().run(sql, values),
+    value: (sql, values) => present().value(sql, values),
+    connect: (as) => present().connect(as),
+    outbox: (table) => present().outbox(table),
+    emptyOutbox: () => present().emptyOutbox(),
+    close: () => present().close(),
+  }
 }
 
 /** A fresh database; the session itself is the owner's. */

@@ -1,19 +1,11 @@
 /** What DDL does to a captured table: it goes on where it can, and where it can't somebody is told what to do. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, held, openSource, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, held, freshSource } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.t (id int primary key, name text); select afluente.capture_table('t')`)
 })
 

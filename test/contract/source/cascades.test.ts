@@ -1,20 +1,9 @@
 /** Foreign keys that write rows nobody named in a statement, in other tables and in the same one. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Source } from '../../support/source.ts'
+import { describe, expect, it } from 'vitest'
+import { backlog, freshSource } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 const ops = async (table: string) =>
   (await source.outbox(table)).map(({ op, key, after }) => [op, key, after]).toSorted((a, b) => String(a).localeCompare(String(b)))

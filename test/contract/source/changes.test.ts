@@ -1,19 +1,11 @@
 /** Which changes stand in the outbox after which statements, and in which order. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { openSource, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { freshSource } from '../../support/source.ts'
 import { assertCommitsInOrder, assertEchoesArrive, assertEndsEqual, makeRestless } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`)
 })
 

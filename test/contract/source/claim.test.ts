@@ -1,22 +1,14 @@
 /** Claim, acknowledge and release: one holder a shard, whose epoch fences every earlier one. */
 import { performance } from 'node:perf_hooks'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/poll.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { acknowledge, backlog, claim, held, openSource, release, type Session, type Source } from '../../support/source.ts'
+import { acknowledge, backlog, claim, held, freshSource, release, type Session } from '../../support/source.ts'
 import { assertOnlyTheHolderAcknowledges, assertOneHolderAtATime, assertOpenTransactionsBlockNobody } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 let api: Session
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`)
   // As capture comes: through the service role.
   api = await source.connect()

@@ -1,21 +1,13 @@
 /** Writers meet each other exactly as often as without capture: a change is added to the outbox, and nothing is written in turns. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../support/random.ts'
-import { backlog, openSource, type Session, type Source } from '../../support/source.ts'
+import { backlog, freshSource, type Session } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 import { assertOrderedWritersNeverDeadlock } from '../../support/writer-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await (await source.connect('superuser')).run(`alter role project_owner set deadlock_timeout = '10ms'`)
   for (const table of ['bare', 'caught']) await source.run(`create table public.${table} (id int primary key, n int not null default 0)`)
   await source.run(`select afluente.capture_table('public.caught')`)

@@ -1,21 +1,13 @@
 /** An excluded column never leaves the table: not into the outbox, a claim, an error, a note of a failure, or the server's log. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, held, openSource, type Session, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, held, freshSource, type Session } from '../../support/source.ts'
 import { assertExcludedStays } from '../../support/writer-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 let superuser: Session
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   superuser = await source.connect('superuser')
   await source.run(`
     create table public.people (id int primary key, secret text, name text);

@@ -1,20 +1,9 @@
 /** What random schemas and statements have found, each as small as it gets. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import { expect, it } from 'vitest'
 import { assertEndsEqual } from '../../support/source-properties.ts'
-import { held, openSource, type Source } from '../../support/source.ts'
+import { held, freshSource } from '../../support/source.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 const items = `create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`
 

@@ -1,19 +1,8 @@
 /** The doorbell and the sweep: they ring when there is work and nobody is at it, and are missed by nobody where they can't. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, held, openSource, release, type Source } from '../../support/source.ts'
+import { describe, expect, it } from 'vitest'
+import { backlog, held, freshSource, release } from '../../support/source.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 const insertLead = () => source.run(`insert into public.leads (name) values ('Ana')`)
 

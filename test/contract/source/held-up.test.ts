@@ -1,20 +1,12 @@
 /** Somebody holds what the triggers write to: whoever writes waits no longer than they would want, and never for the doorbell. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/poll.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Session, type Source } from '../../support/source.ts'
+import { backlog, freshSource, type Session } from '../../support/source.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 let superuser: Session
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   superuser = await source.connect('superuser')
   await source.run(`create table public.t (id int primary key, n int, name text); select afluente.capture_table('public.t')`)
   await source.run(`insert into public.t values (1, 1, 'private one'), (2, 2, 'private two')`)

@@ -1,19 +1,11 @@
 /** DDL that changes rows which are there fires no trigger: the next look marks the table to be reconciled, once, and for nothing else. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { mutate } from '../../support/mutate.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Source } from '../../support/source.ts'
+import { backlog, freshSource } from '../../support/source.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.t (id int primary key, name text); select afluente.capture_table('t')`)
 })
 

@@ -1,8 +1,7 @@
 /** The guards around whoever writes, each taken out: then the property it guards must fail. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { mutate } from '../../support/mutate.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { openSource, type Source } from '../../support/source.ts'
+import { freshSource } from '../../support/source.ts'
 import {
   assertExcludedStays,
   assertFailuresQuoteNobody,
@@ -15,17 +14,7 @@ import {
   assertSettingsDontMatter,
 } from '../../support/writer-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 const makeT = (options = '') => source.run(`create table public.t (id int primary key, n int, name text); select afluente.capture_table('public.t'${options})`)
 const makePeople = () =>

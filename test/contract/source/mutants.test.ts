@@ -1,8 +1,7 @@
 /** The guards of the source side, each replaced by the naive version that others ship: then the property it guards must fail. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { mutate as mutateIn } from '../../support/mutate.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { openSource, type Source } from '../../support/source.ts'
+import { freshSource } from '../../support/source.ts'
 import {
   assertOnlyTheHolderAcknowledges,
   assertCommitsInOrder,
@@ -18,17 +17,7 @@ import {
   assertUsersGoOn,
 } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 const mutate = (name: string, from: string | RegExp, to: string) => mutateIn(source, name, from, to)
 

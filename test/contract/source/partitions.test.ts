@@ -1,19 +1,11 @@
 /** Partitions: there from the start, attached or made later, detached, dropped, in layers; written through the root and straight. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, freshSource } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   // The columns of one partition stand in another order; it has lost one besides.
   await source.run(`
     create table public.log (day date, id int, name text, primary key (day, id)) partition by range (day);

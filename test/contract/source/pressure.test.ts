@@ -1,19 +1,11 @@
 /** The outbox while Kafka is away for long: its budget, and how fast a claim stays. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { acknowledge, backlog, type ClaimedRow, held, openSource, type Session, type Source, tableState } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { acknowledge, backlog, type ClaimedRow, held, freshSource, type Session, tableState } from '../../support/source.ts'
 import { assertLateCommitsAreFound, assertLooksStayShort, assertOutboxKeepsToItsBudget, measureAnew, stateOf } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`)
 })
 

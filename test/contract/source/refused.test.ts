@@ -1,19 +1,8 @@
 /** What capture_table refuses, each with one clear error and nothing installed; what it takes, and takes again. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { openSource, type Source } from '../../support/source.ts'
+import { describe, expect, it } from 'vitest'
+import { freshSource } from '../../support/source.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 /** All that capture_table leaves behind, as text. */
 async function installed(): Promise<string> {

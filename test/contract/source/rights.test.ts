@@ -1,21 +1,10 @@
 /** Who may do what: the schema is the service role's and its owner's alone, and no search path, operator or name of others matters in it. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Session, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, freshSource, type Session } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 import { assertSearchPathIsIgnored } from '../../support/writer-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
-})
+const source = freshSource()
 
 async function as(role: string): Promise<Session> {
   const session = await source.connect()

@@ -1,20 +1,12 @@
 /** Every way there is to write rows: upserts, MERGE, views, COPY, joins, cursors, statements of 100 000 rows. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, endState, openSource, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, endState, freshSource } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 let version: number
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   version = Number(await source.value(`select current_setting('server_version_num')::int / 10000`))
   await source.run(`
     create table public.t (id int primary key, n int, name text unique);

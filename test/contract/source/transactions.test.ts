@@ -1,20 +1,12 @@
 /** What a transaction takes back leaves nothing, in whichever way it does so; what it keeps is there once it has committed. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/poll.ts'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Source } from '../../support/source.ts'
+import { backlog, freshSource } from '../../support/source.ts'
 import { assertEndsEqual } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.t (id int primary key, n int); select afluente.capture_table('public.t')`)
 })
 

@@ -1,19 +1,11 @@
 /** TRUNCATE fires no row's trigger: up to 100 000 rows it is a delete a key, above that one change says it all, the floor. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, freshSource } from '../../support/source.ts'
 import { assertFloorHolds } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   await source.run(`create table public.items (id int primary key, name text); select afluente.capture_table('public.items')`)
 })
 

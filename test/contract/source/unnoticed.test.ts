@@ -1,20 +1,12 @@
 /** Everything the triggers rest on is broken in turn: the user's statement stands, the failure is counted, the table is marked. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
-import { backlog, openSource, type Session, type Source } from '../../support/source.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { backlog, freshSource, type Session } from '../../support/source.ts'
 import { assertUsersGoOn } from '../../support/source-properties.ts'
 
-let postgres: TestPostgres
-let source: Source
+const source = freshSource()
 let superuser: Session
 
-beforeAll(async () => {
-  postgres = await startPostgres()
-})
-afterAll(() => postgres.stop())
 beforeEach(async () => {
-  await source?.close()
-  source = await openSource(postgres)
   superuser = await source.connect('superuser')
   await source.run(`create table public.t (id int primary key, n int, name text); select afluente.capture_table('public.t')`)
   await source.run(`insert into public.t values (1, 1, 'private one'), (2, 2, 'private two')`)
