@@ -3,8 +3,8 @@
 
 -- Why claim refuses, in words; null when this is the database that was captured. A mere restart of the server is noted, and the
 -- sequence lifted to the clock: a snapshot of the files that was put back is not to be told from it. What was written since
--- that start gets new versions as well: none of it can have been sent. Where a transaction that writes stays open meanwhile,
--- every table is marked for reconciliation instead.
+-- that start gets new versions as well: none of it can have been sent. Where a transaction that writes stays open meanwhile, or
+-- there is more than one call can number anew, every table is marked for reconciliation instead.
 create function afluente.recognize() returns text
 language plpgsql
 volatile
@@ -14,7 +14,7 @@ as $$
 declare
   known afluente.installation := (select i from afluente.installation i);
   place text;
-  lock_timeout text := current_setting('lock_timeout');
+  changes bigint;
 begin
   -- What needs no system call. The rest can't change while the server runs.
   if known.server_started_at = pg_postmaster_start_time() and known.outbox_oid = 'afluente.outbox'::regclass::oid
@@ -26,18 +26,19 @@ begin
   if place is not null then
     return place || ': the versions of its changes could lie below those that were delivered. Run: npx afluente rebase';
   end if;
-  select i.* into known from afluente.installation i for update;
-  if known.server_started_at <> pg_postmaster_start_time() then
+  lock table afluente.installation in share row exclusive mode;
+  if (select i.server_started_at from afluente.installation i) <> pg_postmaster_start_time() then
     begin
-      perform set_config('lock_timeout', '300ms', true);
-      lock table afluente.outbox in exclusive mode;
-      perform set_config('lock_timeout', lock_timeout, true);
-      perform afluente.renumber(pg_postmaster_start_time());
-    exception when lock_not_available then
-      -- Had a snapshot been put back, what is being written now could end below what was delivered.
-      update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
+      perform afluente.lock_upkeep('3 seconds');
+      changes := afluente.renumber(pg_postmaster_start_time(), '300 milliseconds', 200000);
+    exception when lock_not_available or active_sql_transaction then
+      null;
     end;
-    perform afluente.lift();
+    if changes is null then
+      -- Had a snapshot been put back, what is being written now could end below what was delivered.
+      perform afluente.lift();
+      update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
+    end if;
     update afluente.installation i set server_started_at = pg_postmaster_start_time();
   end if;
   return null;
@@ -62,35 +63,74 @@ as $$
 $$;
 
 -- Lifts the sequence to the clock, above whatever an earlier life of this database has sent. Answers the version it stands at.
+-- One that stands at the clock or above it is left alone, and so is one a second below it: what others draw between the look at it
+-- and the setting would be drawn twice, if the clock could be reached by then. A second is a million changes.
 create function afluente.lift() returns bigint
-language sql
+language plpgsql
+volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select setval('afluente.version', greatest(v.last_value, (extract(epoch from clock_timestamp()) * 1000000)::bigint))
-  from afluente.version v
+begin
+  -- Two lifts at once could set it back: the later one to a clock that it read earlier.
+  lock table afluente.installation in share row exclusive mode;
+  perform setval('afluente.version', afluente.clock_version()) from afluente.version v
+  where v.last_value < afluente.clock_version() - 1000000;
+  return (select v.last_value from afluente.version v);
+end
 $$;
 
--- Gives the changes that wait, of that moment and later, new versions from the clock on, in the order they had. Wants the
--- outbox locked. Answers how many.
-create function afluente.renumber(since timestamptz) returns bigint
+-- The clock as a version: in microseconds.
+create function afluente.clock_version() returns bigint
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select (extract(epoch from clock_timestamp()) * 1000000)::bigint
+$$;
+
+-- Gives the changes that wait, of that moment and later, new versions from the clock on, in the order they had. Users' writes
+-- stand still twice for a moment, never while it works: the numbers are set aside at the moment when no change is on its way, whoever
+-- writes later draws above them, and nobody else touches what waits. Wants lock_upkeep; the moments are waited for that long.
+-- Answers how many; null, and nothing done, when there are more than that many.
+create function afluente.renumber(since timestamptz, patience interval, most bigint default 9007199254740991) returns bigint
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Above every version there is, so none of the new ones is in anybody's way.
-  base bigint := afluente.lift();
+  counted bigint;
+  waiting bigint;
+  last bigint;
+  base bigint;
   changes bigint;
 begin
+  counted := afluente.draw_line(patience);
+  select count(*) into waiting from (
+    select from afluente.outbox o where o.version <= counted and o.occurred_at >= since limit most + 1
+  ) o;
+  if waiting > most then
+    return null;
+  end if;
+  begin
+    perform afluente.lock_outbox(patience);
+    last := (select v.last_value from afluente.version v);
+    base := greatest(last, afluente.clock_version());
+    -- Whoever wrote since the count has drawn a number for each change.
+    perform setval('afluente.version', base + waiting + last - counted);
+    raise exception using errcode = 'AF001', message = 'afluente: lets go of the lock, what was set stays';
+  exception when sqlstate 'AF001' then
+    null;
+  end;
+  lock table afluente.shards in exclusive mode;
   update afluente.outbox o set version = base + w.rank
   from (
-    select w.shard, w.version, row_number() over (order by w.version) as rank from afluente.outbox w where w.occurred_at >= since
+    select w.ctid as place, row_number() over (order by w.version) as rank from afluente.outbox w
+    where w.version <= last and w.occurred_at >= since
   ) w
-  where o.shard = w.shard and o.version = w.version;
+  where o.ctid = w.place;
   get diagnostics changes = row_count;
-  perform setval('afluente.version', base + changes);
   return changes;
 end
 $$;
@@ -113,6 +153,6 @@ $$;
 select afluente.move_in();
 
 revoke all on function
-  afluente.recognize(), afluente.moved(afluente.installation), afluente.lift(), afluente.renumber(timestamptz),
-  afluente.move_in()
+  afluente.recognize(), afluente.moved(afluente.installation), afluente.lift(), afluente.clock_version(),
+  afluente.renumber(timestamptz, interval, bigint), afluente.move_in()
 from public, anon, authenticated;

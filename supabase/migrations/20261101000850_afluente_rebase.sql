@@ -1,35 +1,20 @@
 -- What an operator does to the whole: the number of shards, and the step after a restore, a copy or a move.
 
 -- Cuts the outbox into so many shards. Changes that wait go to the shard of their key, and every holder has to take its shard
--- anew; users' writes wait for the moment that takes, and never behind this one's own waiting for an open transaction.
+-- anew. Capture stands still for as long as that takes; users' writes twice for a moment, however much waits.
 create function afluente.set_shards(count int) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  deadline timestamptz := clock_timestamp() + interval '5 seconds';
 begin
   if count is null or count not between 1 and 64 then
     raise exception 'afluente: % shards', coalesce(count::text, 'null') using hint = 'Give a number from 1 to 64.';
   elsif count = all (select count(*) from afluente.shards union all select n.last_value from afluente.shard_count n) then
     return;
   end if;
-  loop
-    begin
-      lock table afluente.outbox in exclusive mode nowait;
-      exit;
-    exception when lock_not_available then
-      if clock_timestamp() > deadline then
-        raise exception using errcode = '55P03', message = 'afluente: lock timeout, for a transaction that has written captured tables stays open',
-          hint = 'Call afluente.set_shards again when it has ended; pg_stat_activity lists it as idle in transaction.';
-      end if;
-      perform pg_sleep(0.005);
-    end;
-  end loop;
-  lock table afluente.shards in share row exclusive mode;
-  update afluente.outbox o set shard = afluente.shard_of(o.key, count) where o.shard <> afluente.shard_of(o.key, count);
-  perform afluente.raise_epochs();
+  perform afluente.lock_upkeep('5 seconds');
+  perform afluente.move_changes(count, '5 seconds');
   -- Last, for the count that writers read doesn't wait for the commit.
   insert into afluente.shards (shard) select n from generate_series(0, count - 1) n on conflict do nothing;
   delete from afluente.shards s where s.shard >= count;
@@ -37,26 +22,66 @@ end
 $$;
 
 -- Puts right what a set_shards that was rolled back leaves behind: the count that writers read doesn't go back with it, and what they
--- wrote since lies in shards that nobody holds. Called by each sweep; one under way holds the outbox, and is left alone.
+-- wrote since lies in shards that nobody holds. (So do changes whose mending was rolled back itself.) Called by each sweep; waits for
+-- nobody: where a transaction that writes is open, or upkeep under way, the next one does it.
 create function afluente.mend_shard_count() returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+  present bigint := (select count(*) from afluente.shards);
+begin
+  if present = (select n.last_value from afluente.shard_count n) and not exists (select from afluente.outbox o where o.shard >= present) then
+    return;
+  end if;
+  perform afluente.lock_upkeep('0');
+  present := (select count(*) from afluente.shards);
+  perform afluente.move_changes(present, '0');
+  perform setval('afluente.shard_count', present);
+exception when lock_not_available or active_sql_transaction then
+  null;
+end
+$$;
+
+-- Moves what waits to the shards of that count, and keeps writers off the outbox until the transaction ends, for they must not go by
+-- the former one any more. What is there is moved before they are kept off: they go on as before meanwhile, and what they write is
+-- the little that is left. Wants lock_upkeep; the moments without a write are waited for that long.
+create function afluente.move_changes(count bigint, patience interval) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  present bigint;
+  line bigint := afluente.draw_line(patience);
 begin
-  if (select count(*) from afluente.shards) = (select n.last_value from afluente.shard_count n) then
-    return;
-  end if;
-  lock table afluente.outbox in exclusive mode nowait;
-  present := setval('afluente.shard_count', (select count(*) from afluente.shards));
-  update afluente.outbox o set shard = afluente.shard_of(o.key, present) where o.shard <> afluente.shard_of(o.key, present);
+  lock table afluente.shards in exclusive mode;
+  perform afluente.move_above(0, count);
+  perform afluente.lock_outbox(patience);
+  perform afluente.move_above(line, count);
   -- Whoever holds a shard has claimed what lies in another now.
   perform afluente.raise_epochs();
-exception when lock_not_available then
-  null;
 end
+$$;
+
+-- Moves the changes above a version, found by the index alone: the table's files may be long behind a queue that was.
+create function afluente.move_above(version bigint, count bigint) returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+  update afluente.outbox o set shard = afluente.shard_of(o.key, count)
+  from generate_series(0, 63) s (shard)
+  cross join lateral (
+    select w.ctid as place from afluente.outbox w where w.shard = s.shard and w.version > move_above.version offset 0
+  ) w
+  where o.ctid = w.place and o.shard <> afluente.shard_of(o.key, count)
 $$;
 
 -- Takes every shard from its holder, and lets it be looked at from the bottom.
@@ -89,10 +114,9 @@ begin
   if reason is null then
     return json_build_object('status', 'unchanged');
   end if;
-  lock table afluente.outbox in exclusive mode;
-  lock table afluente.installation in share row exclusive mode;
+  perform afluente.lock_upkeep('5 seconds');
   "from" := (select v.last_value from afluente.version v);
-  changes := afluente.renumber('-infinity');
+  changes := afluente.renumber('-infinity', '5 seconds');
   perform afluente.raise_epochs();
   for captured in
     select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
@@ -121,5 +145,8 @@ begin
 end
 $$;
 
-revoke all on function afluente.set_shards(int), afluente.mend_shard_count(), afluente.raise_epochs(), afluente.rebase() from public, anon, authenticated;
+revoke all on function
+  afluente.set_shards(int), afluente.mend_shard_count(), afluente.move_changes(bigint, interval), afluente.move_above(bigint, bigint),
+  afluente.raise_epochs(), afluente.rebase()
+from public, anon, authenticated;
 grant execute on function afluente.rebase() to service_role;

@@ -83,12 +83,13 @@ export interface SecondLife {
 }
 
 /** Replaces text of a function's definition in a copy; the mutant must differ, or it would prove nothing. */
-export function mutant(name: string, from: string, to: string): (copy: Place) => Promise<void> {
+export function mutant(name: string, from: string | RegExp, to: string): (copy: Place) => Promise<void> {
   return (copy) =>
     using(copy.ownerUrl, async (session) => {
       const definition = (await session.value(`select pg_get_functiondef('${name}'::regproc)`)) ?? ''
-      if (!definition.includes(from)) throw new Error(`${name} holds nothing like ${from}`)
-      await session.run(definition.replaceAll(from, () => to))
+      const changed = definition.replace(from, () => to)
+      if (changed === definition) throw new Error(`${name} holds nothing like ${String(from)}`)
+      await session.run(changed)
     })
 }
 

@@ -119,12 +119,12 @@ describe('a snapshot of the files put back: the same cluster on the same timelin
   })
 
   it('without new versions for what was written since the start would lose that', async () => {
-    const lazy = mutant('afluente.recognize', 'perform afluente.renumber(pg_postmaster_start_time());', '')
+    const lazy = mutant('afluente.recognize', /changes := afluente\.renumber\(.*\);/, 'perform afluente.lift(); changes := 0;')
     await expect(assertSecondLifeWins({ ...scenario, alter: lazy })).rejects.toThrow('the sink ends [1] with {"id":1,"name":"lost"}')
   })
 
   it('without a lift would lose what comes after the claim as well', async () => {
-    const blind = mutant('afluente.lift', '(extract(epoch from clock_timestamp()) * 1000000)::bigint', '0')
+    const blind = mutant('afluente.clock_version', '(extract(epoch from clock_timestamp()) * 1000000)::bigint', '0::bigint')
     await expect(assertSecondLifeWins({ ...scenario, alter: blind })).rejects.toThrow('the sink ends [3] with {"id":3,"name":"lost"}')
   })
 })
