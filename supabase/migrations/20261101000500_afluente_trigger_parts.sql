@@ -104,6 +104,14 @@ as $$
   select regexp_replace(function_name, '^capture', 'read')
 $$;
 
+-- The function that locks rows of a table by their keys.
+create function afluente.locker_of(function_name text) returns text
+language sql
+immutable
+as $$
+  select regexp_replace(function_name, '^capture', 'lock')
+$$;
+
 -- The shard of a key. No settings of its own, and each argument used once: inlined.
 create function afluente.shard_of(key text, shard_count bigint) returns int
 language sql

@@ -1,4 +1,5 @@
--- The functions of one captured table, as text: the one of its triggers, and the one that reads rows by their keys. Static SQL
+-- The functions of one captured table, as text: the one of its triggers, the one that reads rows by their keys, and the one that
+-- locks them. Static SQL
 -- with qualified names, so that its plans are kept and no session's search path matters.
 --
 -- Transition tables say which keys a statement touched, no more. The image is read back from the table when the version is
@@ -183,7 +184,35 @@ as $read$
     select k.key, r.* from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
   ) touched
   left join lateral (select {read image} as image from {table} r where {same key}{same text} offset 0) present on true
-$read$$function$;
+$read$;
+
+-- Locks against changes those rows of these keys that nobody holds. Others that are there are told from those that aren't. Only the
+-- text under which triggers know a key counts as that key.
+create or replace function afluente.{locker}(keys text[]) returns table (key text, locked boolean, there boolean)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
+set enable_seqscan = off
+set jit = off
+as $lock$
+  select touched.key, held.locked is not null, held.locked is not null or present.there is not null
+  from (
+    select k.key, r.* from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
+  ) touched
+  left join lateral (
+    select true as locked from {table} r where {same key} and {key text} = touched.key offset 0 for share skip locked
+  ) held on true
+  left join lateral (
+    select true as there from {table} r where held.locked is null and {same key} and {key text} = touched.key offset 0
+  ) present on true
+$lock$$function$;
 
   -- First what is Afluente's own text, then the user's names, all at once: nothing in a name is taken for a placeholder.
   source := replace(source, '{moved}', case relation.relkind when 'p' then $moved$tg_level = 'ROW' and tg_op = 'DELETE' then
@@ -226,7 +255,7 @@ $read$$function$;
   source := replace(source, '{read image}', case when hidden_numbers = '{}' then 'row_to_json(r.*)'
     else 'afluente.without_columns(row_to_json(r.*), {hidden columns})' end);
   -- The quotes around the functions' text are such as no name in it can hold.
-  source := replace(replace(source, '$capture$', '{quote}'), '$read$', '{quote}');
+  source := replace(replace(replace(source, '$capture$', '{quote}'), '$read$', '{quote}'), '$lock$', '{quote}');
   source := replace(source, '{hidden columns}', format('afluente.hidden_columns({relation}::regclass, %L) || {hidden names}', hidden_numbers));
   return afluente.fill(source, json_build_object(
     'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types,
@@ -236,7 +265,8 @@ $read$$function$;
     'index', (select i.indexrelid::oid from pg_index i where i.indrelid = relation.oid and i.indisprimary),
     'key columns', format('%L::text[]', key_columns),
     'quote', '$q' || md5(full_name || topic || key_text) || '$',
-    'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name))
+    'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name)),
+    'locker', quote_ident(afluente.locker_of(function_name))
   ));
 end
 $source$;

@@ -148,7 +148,8 @@ begin
 
   execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, with_before);
   execute format(
-    'revoke all on function afluente.%I(), afluente.%I(text[]) from public, anon, authenticated', function_name, afluente.reader_of(function_name)
+    'revoke all on function afluente.%I(), afluente.%I(text[]), afluente.%I(text[]) from public, anon, authenticated',
+    function_name, afluente.reader_of(function_name), afluente.locker_of(function_name)
   );
 
   for member in
@@ -203,7 +204,10 @@ begin
     $trigger$, own_schema, relation.relname, function_name);
   end if;
   if former_function <> function_name then
-    execute format('drop function if exists afluente.%I(), afluente.%I(text[])', former_function, afluente.reader_of(former_function));
+    execute format(
+      'drop function if exists afluente.%I(), afluente.%I(text[]), afluente.%I(text[])',
+      former_function, afluente.reader_of(former_function), afluente.locker_of(former_function)
+    );
   end if;
 
   -- A dropped table may have left its name behind, and with it what is known against the copies of that name.
@@ -277,7 +281,8 @@ begin
   end if;
   perform afluente.drop_triggers("table"::oid || captured.members || afluente.partitions("table"));
   execute format(
-    'drop function if exists afluente.%I(), afluente.%I(text[])', captured.function_name, afluente.reader_of(captured.function_name)
+    'drop function if exists afluente.%I(), afluente.%I(text[]), afluente.%I(text[])',
+    captured.function_name, afluente.reader_of(captured.function_name), afluente.locker_of(captured.function_name)
   );
   perform afluente.note_failure(captured.schema_name || '.' || captured.table_name, '55000', 'the table was not captured for a while: it needs a reconcile');
 end

@@ -150,6 +150,17 @@ export async function release(session: Session, epoch: number, shard = 0): Promi
   return JSON.parse((await session.value('select afluente.release($1, $2)', [shard, epoch])) ?? 'null')
 }
 
+export interface Resent {
+  readonly sent: number
+  readonly locked: readonly string[]
+  readonly gone: readonly string[]
+  readonly keeps: 'images' | 'keys' | 'nothing'
+}
+
+export async function resend(session: Session, table: string, keys: readonly string[]): Promise<Resent> {
+  return JSON.parse((await session.value('select afluente.resend_rows($1, $2)', [table, keys])) ?? 'null') as Resent
+}
+
 export interface BacklogAnswer {
   readonly rows: number
   readonly oldestMs: number | null

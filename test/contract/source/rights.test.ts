@@ -13,7 +13,7 @@ async function as(role: string): Promise<Session> {
 }
 
 /** Those of the service role, who works through PostgREST. */
-const forService = ['acknowledge', 'backlog', 'claim', 'rebase', 'release', 'ring', 'sweep']
+const forService = ['acknowledge', 'backlog', 'claim', 'rebase', 'release', 'resend_rows', 'ring', 'sweep']
 
 /** Those that are inlined into other statements, which a setting of their own would prevent: for each, why no search path matters. */
 const inlined = {
@@ -23,6 +23,7 @@ const inlined = {
   shard_of: /^[^;]*hashtextextended[^;]*$/,
   // Calls regexp_replace only; runs where the search path is fixed.
   reader_of: /^[^;]*regexp_replace[^;]*$/,
+  locker_of: /^[^;]*regexp_replace[^;]*$/,
   // Reads a json by key only; runs where the search path is fixed.
   is_bare: /^[^;]*item[^;]*$/,
 }
@@ -39,7 +40,8 @@ describe('the functions of the schema', () => {
   it('are there, those of captured tables too', async () => {
     const all = await names('true')
     expect(all.length).toBeGreaterThan(25)
-    for (const prefix of ['capture_public_t_', 'read_public_t_', 'claim', 'note_failure']) expect(all.some((name) => name.startsWith(prefix))).toBe(true)
+    for (const prefix of ['capture_public_t_', 'read_public_t_', 'lock_public_t_', 'claim', 'note_failure'])
+      expect(all.some((name) => name.startsWith(prefix))).toBe(true)
   })
 
   it.each(['public', 'anon', 'authenticated', 'authenticator'])('can’t be executed by %s, not one', async (role) => {
@@ -77,9 +79,9 @@ describe('the functions of the schema', () => {
   it('build no statement from a name that is not quoted', async () => {
     // format with %s, or || beside a name, in front of EXECUTE: what is put in so is listed here with its reason.
     const dynamic = await source.run(
-      `select proname as name, prosrc as body from pg_proc where pronamespace = 'afluente'::regnamespace and prosrc ~* '\\mexecute\\M' and proname !~ '^(capture|read)_public_' order by 1`,
+      `select proname as name, prosrc as body from pg_proc where pronamespace = 'afluente'::regnamespace and prosrc ~* '\\mexecute\\M' and proname !~ '^(capture|read|lock)_public_' order by 1`,
     )
-    expect(dynamic.map((row) => row['name'])).toEqual(['capture_table', 'capture_truncate', 'drop_triggers', 'read_images', 'release_table'])
+    expect(dynamic.map((row) => row['name'])).toEqual(['capture_table', 'capture_truncate', 'drop_triggers', 'read_images', 'release_table', 'resend_rows'])
     const unquoted = dynamic
       .flatMap(({ name, body }) => [...(body ?? '').matchAll(/execute format\(\s*(?:\$\w+\$[\s\S]*?\$\w+\$|'[^']*')/g)].map(([text]) => [name, text] as const))
       .filter(([, text]) => /%(\d\$)?s/.test(text))
@@ -160,7 +162,7 @@ describe('the service role', () => {
   it('works through its functions and touches no table', async () => {
     const session = await as('service_role')
     await session.run(
-      `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring(); select afluente.rebase()`,
+      `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring(); select afluente.rebase(); select afluente.resend_rows('public.leads', '{}')`,
     )
     for (const { name } of await source.run(`select relname as name from pg_class where relnamespace = 'afluente'::regnamespace and relkind = 'r'`))
       for (const sql of [`select * from afluente.${name}`, `delete from afluente.${name}`, `insert into afluente.${name} default values`])
