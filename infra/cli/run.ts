@@ -28,7 +28,7 @@ export async function runVerb(verbs: Readonly<Record<string, Verb>>, { args, env
     return await verb.run({ args: rest, env, out })
   } catch (error) {
     if (error instanceof WrongUse) {
-      err(`${error.message}\n\n${verb.usage}`)
+      err(error.showsUsage ? `${error.message}\n\n${verb.usage}` : error.message)
       return EXIT.wrongUse
     }
     err(`✗ ${describe(error)}`)

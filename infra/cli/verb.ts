@@ -18,7 +18,13 @@ export interface Verb {
   run(context: VerbContext): Promise<Exit>
 }
 
-/** The command was written wrongly: told with the verb's usage, exit 2. */
+/** The command was written wrongly, or names what isn't there: exit 2, nothing was done. Told with the verb's usage, unless the usage would not help. */
 export class WrongUse extends Error {
   override readonly name = 'WrongUse'
+  readonly showsUsage: boolean
+
+  constructor(message: string, { showsUsage = true }: { readonly showsUsage?: boolean } = {}) {
+    super(message)
+    this.showsUsage = showsUsage
+  }
 }

@@ -4,15 +4,22 @@ import { Fault } from '../local/fault.ts'
 import { homeAt } from '../local/home.ts'
 import { stackSettings } from '../local/settings.ts'
 import { readStackFile } from '../local/stack-info.ts'
+import { WrongUse } from './verb.ts'
 
 export interface WorkerApi {
   readonly url: string
-  /** The answer's JSON, also where its status is one of `alsoGood`. Throws a `Fault` for anything else. */
+  /** The answer's JSON, also where its status is one of `alsoGood`. Throws `WrongUse` where the Worker says that the request asks for what isn't there or may not be, a `Fault` for anything else. */
   get<T>(path: string, schema: z.ZodType<T>, alsoGood?: readonly number[]): Promise<T>
+  /** The same with a body of JSON. */
+  post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
 }
 
 const TIMEOUT_MS = 10_000
-const problem = z.object({ title: z.string().optional(), detail: z.string().optional() })
+const problem = z.object({ type: z.string().optional(), title: z.string().optional(), detail: z.string().optional() })
+/** The request is understood and not done. Any other status is a fault of the Worker, or of the way to it. */
+const DECLINED = [404, 409, 422]
+/** No route: another version of the Worker answers. */
+const NO_ROUTE = 'urn:afluente:problem:not-found'
 
 /** `--url` with AFLUENTE_API_TOKEN for a deployed Worker; the running local stack otherwise. */
 export function findWorker(url: string | undefined, env: NodeJS.ProcessEnv): WorkerApi {
@@ -28,28 +35,36 @@ export function findWorker(url: string | undefined, env: NodeJS.ProcessEnv): Wor
 
 function workerApi(url: string, token: string): WorkerApi {
   const base = url.replace(/\/+$/, '')
+  const ask = async <T>(path: string, schema: z.ZodType<T>, alsoGood: readonly number[], body?: string): Promise<T> => {
+    const response = await answered(base, path, token, body)
+    const answer: unknown = await response.json().catch(() => undefined)
+    const parsed = schema.safeParse(answer)
+    if (parsed.success && (response.ok || alsoGood.includes(response.status))) return parsed.data
+    if (response.ok)
+      throw new Fault(
+        `The Worker at ${base} answers ${path} otherwise than this command expects`,
+        'Deploy the Worker and run this command from the same version',
+      )
+    const said = problem.safeParse(answer).data
+    if (DECLINED.includes(response.status) && said?.type !== undefined && said.type !== NO_ROUTE)
+      throw new WrongUse([said.title, said.detail].filter((text) => text !== undefined).join(': '), { showsUsage: false })
+    const advice = response.status === 401 ? 'The token is wrong: check AFLUENTE_API_TOKEN' : (said?.detail ?? 'Look at the Worker’s log')
+    throw new Fault(`The Worker at ${base} answered ${response.status} to ${path}${said?.title === undefined ? '' : ` (${said.title})`}`, advice)
+  }
   return {
     url: base,
-    async get(path, schema, alsoGood = []) {
-      const response = await answered(base, path, token)
-      const body: unknown = await response.json().catch(() => undefined)
-      const parsed = schema.safeParse(body)
-      if (parsed.success && (response.ok || alsoGood.includes(response.status))) return parsed.data
-      if (response.ok)
-        throw new Fault(
-          `The Worker at ${base} answers ${path} otherwise than this command expects`,
-          'Deploy the Worker and run this command from the same version',
-        )
-      const said = problem.safeParse(body).data
-      const advice = response.status === 401 ? 'The token is wrong: check AFLUENTE_API_TOKEN' : (said?.detail ?? 'Look at the Worker’s log')
-      throw new Fault(`The Worker at ${base} answered ${response.status} to ${path}${said?.title === undefined ? '' : ` (${said.title})`}`, advice)
-    },
+    get: (path, schema, alsoGood = []) => ask(path, schema, alsoGood),
+    post: (path, body, schema) => ask(path, schema, [], JSON.stringify(body)),
   }
 }
 
-async function answered(base: string, path: string, token: string): Promise<Response> {
+async function answered(base: string, path: string, token: string, body: string | undefined): Promise<Response> {
   try {
-    return await fetch(`${base}${path}`, { headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    return await fetch(`${base}${path}`, {
+      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { method: 'POST', body }),
+    })
   } catch (error) {
     throw new Fault(`The Worker at ${base} does not answer (${reasonOf(error)})`, 'See that it runs: npm start, or check --url', { cause: error })
   }

@@ -32,12 +32,13 @@ export function postgresSink({ db, tables, bronze, silver, sweptAtOnce = 20_000 
   return {
     write: async (batch, options) => {
       const { write: statement } = statementsOf(batch.table)
-      const { fence, nextOffset } = batch
+      const { events, fence, nextOffset } = batch
+      const place = statement.takesPlace ? [events[0]?.record.topic, events[0]?.record.partition] : []
       const { rows } = await db.query(
         {
           name: statement.name,
           text: statement.text,
-          values: [fence.consumer, fence.topic, fence.partition, fence.epoch, nextOffset, ...arraysOf(batch, statement.columns)],
+          values: [fence.consumer, fence.topic, fence.partition, fence.epoch, nextOffset, ...arraysOf(batch, statement.columns), ...place],
         },
         options,
       )

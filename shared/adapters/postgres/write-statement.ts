@@ -19,6 +19,8 @@ export interface WriteStatement {
   readonly text: string
   /** The arrays it takes after its fence ($1 to $5). */
   readonly columns: readonly EventColumnName[]
+  /** Whether the topic and partition of the events' records follow, two more parameters: a fence may be of another topic. */
+  readonly takesPlace: boolean
 }
 
 export function writeStatement(table: SourceTable, { bronze, silver }: Layers): WriteStatement {
@@ -28,14 +30,14 @@ export function writeStatement(table: SourceTable, { bronze, silver }: Layers): 
     `with fence as materialized (${FENCE})`,
     `, floor as materialized (${silver ? floorOf(table) : 'select 0 as version from fence'})`,
     `, e as materialized (select u.*, floor.version as floor from floor, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
-    ...(bronze ? [`, kept as (${keepAll(table)})`] : []),
+    ...(bronze ? [`, kept as (${keepAll(table, columns.length + 6)})`] : []),
     ...(silver ? [`, applied as (${upsert(table)})`] : []),
     `, fate as materialized (select ${fateOf(table, { bronze, silver })} as fate from e)`,
     `, counts as materialized (select count(*) filter (where fate = 'accepted') as accepted, count(*) filter (where fate = 'duplicate') as duplicate, count(*) filter (where fate = 'late') as late, count(*) as consumed from fate)`,
     `, settled as (update ops.consumer_progress as p set next_offset = greatest(p.next_offset, $5::bigint), consumed = p.consumed + counts.consumed, accepted = p.accepted + counts.accepted, duplicate = p.duplicate + counts.duplicate, late = p.late + counts.late, updated_at = clock_timestamp() from counts, fence where p.consumer = $1 and p.topic = $2 and p."partition" = $3)`,
     `select accepted, duplicate, late, exists (select from fence) as held, exists (select from floor) as floored from counts`,
   ].join('\n')
-  return { name: `write-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text, columns }
+  return { name: `write-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text, columns, takesPlace: bronze }
 }
 
 function floorOf(table: SourceTable): string {
@@ -53,9 +55,9 @@ function columnsFor(table: SourceTable, { bronze, silver }: Layers): readonly Ev
   return ['id', 'key', 'version', 'op', ...forSilver, ...(bronze ? forBronze : [])]
 }
 
-function keepAll(table: SourceTable): string {
+function keepAll(table: SourceTable, place: number): string {
   return `insert into bronze.events (event_id, source, source_table, key, version, op, before, after, occurred_at, claimed_at, published_at, received_at, kafka_topic, kafka_partition, kafka_offset, traceparent)
-  select e.id, e.source, ${nameOf(table)}, e.key, e.version, e.op, e.before::json, e.after::json, e.occurred_at::timestamptz, e.claimed_at::timestamptz, to_timestamp(e.published_ms / 1000.0), clock_timestamp(), $2, $3, e.kafka_offset, e.traceparent
+  select e.id, e.source, ${nameOf(table)}, e.key, e.version, e.op, e.before::json, e.after::json, e.occurred_at::timestamptz, e.claimed_at::timestamptz, to_timestamp(e.published_ms / 1000.0), clock_timestamp(), $${place}::text, $${place + 1}::integer, e.kafka_offset, e.traceparent
   from e
   on conflict (event_id) do nothing
   returning event_id`
