@@ -55,7 +55,7 @@ it(`${SCHEMAS} random schemas: the stream ends equal to the tables`, { timeout: 
 
 describe('without one of its guards, that is found out', () => {
   it.each(Object.entries(mutants))('%s', { timeout: 120_000 }, async (_, { mutant, found }) => {
-    const { failure } = await fuzz(60, mutant)
+    const { failure } = await fuzz(120, mutant)
     expect(failure?.message).toMatch(found)
   })
 })

@@ -74,7 +74,9 @@ function randomTable(random: Random, ownName: string, earlier: readonly Table[])
   const name = `${SCHEMA}.${ownName}`
   const freeNames = random.some(columnNames, columnNames.length)
   const column = (kind: Kind): Column => ({ name: freeNames.pop() ?? 'c', kind })
-  const own = Array.from({ length: 1 + Math.min(random.below(3), random.below(3)) }, () => column(anyKeyKind(random)))
+  const wantsPartitions = random.chance(0.35)
+  const more = random.below(3)
+  const own = Array.from({ length: 1 + (wantsPartitions ? more : Math.min(more, random.below(3))) }, () => column(anyKeyKind(random)))
 
   // A reference goes to an earlier table or to the table itself.
   const parent = random.chance(0.6) ? random.pick([undefined, ...earlier]) : 'none'
@@ -84,7 +86,7 @@ function randomTable(random: Random, ownName: string, earlier: readonly Table[])
   const inKey = to !== undefined && to !== 'itself' && columns.length + own.length <= 4 && random.chance(0.4)
   const keys = inKey ? (random.chance(0.5) ? [...columns, ...own] : [...own, ...columns]) : own
 
-  const partitioned = random.chance(0.25) && !keys[0]?.kind.sql.includes('collate')
+  const partitioned = wantsPartitions && !keys[0]?.kind.sql.includes('collate')
   const others = random.some(otherNames, random.below(4)).map((other) => ({ name: other, kind: anyColumnKind(random) }))
   const secret = random.chance(0.3) ? random.pick(['secret', '"Sec ret"']) : undefined
   const plainName = `${SCHEMA}.${plain(ownName)}`

@@ -27,7 +27,7 @@ export function statement(writer: Writer): string {
   const table = random.pick(tables)
   const places = [table.name, table.name, table.name, ...(table.view === undefined ? [] : [table.view]), ...table.partitions]
   const target = { table, name: random.pick(places) }
-  const made = random.pick(weighted)(writer, target, stamp)
+  const made = random.pick(table.partitions.length > 0 ? weightedOfPartitions : weighted)(writer, target, stamp)
   return `insert into ${SCHEMA}.stamps values ('${stamp}'); ${made}`
 }
 
@@ -136,27 +136,50 @@ const remove: Make = ({ random }, { table, name }) => `delete from ${name} where
 const removeAndInsert: Make = (writer, target, stamp) => `${remove(writer, target, stamp)}; ${insert(writer, target, stamp)}`
 
 const merge: Make = ({ random }, { table, name }, stamp) => {
-  const columns = insertColumns(table)
-  const made = `select * from (values ${rows(random, table, stamp, 1 + random.below(4))}) v (${columns})`
-  const there = `(select ${columns} from ${table.name} where ${where(random, table)} order by ${list(table.keys)} limit 2)`
-  const source = random.pick([made, there, `${made} union all ${there}`])
+  const made = `select * from (values ${rows(random, table, stamp, 1 + random.below(4))}) v (${insertColumns(table)})`
+  const there = someRows(random, table, 2)
   const key = random.pick(table.keys)
-  const assigned = [...(random.chance(0.4) ? ['n = s.n'] : [`${key.name} = ${anyValue(random, key.kind)}`]), `stamp = '${stamp}'`]
-  // Each action that a MERGE has fires its triggers, and Postgres tells of a moved row by those of a DELETE and an INSERT alone.
-  const actions = [
+  const assigned = random.chance(0.4) ? 'n = s.n' : `${key.name} = ${anyValue(random, key.kind)}`
+  return merged(table, name, random.pick([made, there, `${made} union all ${there}`]), [
     ...(random.chance(0.4) ? ['when matched and s.n % 3 = 0 then delete'] : []),
-    `when matched then update set ${assigned.join(', ')}`,
+    `when matched then update set ${assigned}, stamp = '${stamp}'`,
     ...(random.chance(0.3) ? ['when not matched and s.n % 5 = 4 then do nothing'] : []),
-    ...(random.chance(0.6)
-      ? [
-          `when not matched then insert (${columns}) values (${columns
-            .split(/, (?=(?:[^"]*"[^"]*")*[^"]*$)/)
-            .map((column) => `s.${column}`)
-            .join(', ')})`,
-        ]
-      : []),
-  ]
-  return `merge into ${name} t using (${source}) s on ${table.keys.map((k) => `t.${k.name} = s.${k.name}`).join(' and ')} ${actions.join(' ')}`
+    ...(random.chance(0.6) ? [insertsWhatIsNew(table)] : []),
+  ])
+}
+
+/**
+ * Rows that are there get another key, most often one of another partition: each action that a MERGE has fires its triggers, and
+ * Postgres tells of a moved row by those of a DELETE and an INSERT alone, which this one hasn't. Or it inserts others first, for
+ * what it inserted last once stood among the new rows of its updates.
+ */
+const mergeAway: Make = ({ random }, { table }, stamp) => {
+  const { name, keys } = table
+  const same = (one: string, other: string) => keys.map((key) => `${one}.${key.name} = ${other}.${key.name}`).join(' and ')
+  const made = `select * from (values ${rows(random, table, stamp, 2)}) v (${insertColumns(table)}) where not exists (select from ${name} x where ${same('x', 'v')})`
+  const there = someRows(random, table, 1 + random.below(2))
+  const inserts = random.chance(0.6)
+  // Only the first moves a row.
+  const key = random.pick(random.chance(0.6) ? keys.slice(inserts ? -1 : 0).slice(0, 1) : keys)
+  const values = differentValues(random, key.kind, key.kind.values.length).map((value) => `(${value})`)
+  const free = `coalesce((select f.v from (values ${values.join(', ')}) f (v) where not exists (select from ${name} x where x.${key.name} = f.v) limit 1), t.${key.name})`
+  const sql = merged(table, name, inserts ? `${made} union all ${there}` : there, [
+    `when matched then update set ${key.name} = ${random.chance(0.8) ? free : anyValue(random, key.kind)}, stamp = '${stamp}'`,
+    ...(inserts ? [insertsWhatIsNew(table)] : []),
+  ])
+  return random.chance(0.7) ? `set local enable_hashjoin = off; set local enable_mergejoin = off; ${sql}` : sql
+}
+
+const someRows = (random: Random, table: Table, most: number) =>
+  `(select ${insertColumns(table)} from ${table.name} where ${where(random, table)} order by ${list(table.keys)} limit ${most})`
+
+const merged = (table: Table, into: string, source: string, actions: readonly string[]) =>
+  `merge into ${into} t using (${source}) s on ${table.keys.map((key) => `t.${key.name} = s.${key.name}`).join(' and ')} ${actions.join(' ')}`
+
+function insertsWhatIsNew(table: Table): string {
+  const columns = insertColumns(table)
+  const values = columns.split(/, (?=(?:[^"]*"[^"]*")*[^"]*$)/).map((column) => `s.${column}`)
+  return `when not matched then insert (${columns}) values (${values.join(', ')})`
 }
 
 const insertFromItself: Make = ({ random }, { table, name }, stamp) => {
@@ -232,6 +255,8 @@ const weighted: readonly Make[] = [
   [insert, insert, insert, insert, upsert, upsert, upsert, upsert, update, update, update, update, rekey, rekey, rekey, respell, respell],
   [swap, swap, remove, remove, removeAndInsert, removeAndInsert, merge, merge, merge, insertFromItself, copy, truncate, block, block, loop, partition],
 ].flat()
+
+const weightedOfPartitions: readonly Make[] = [...weighted, mergeAway, mergeAway, mergeAway, mergeAway, mergeAway, mergeAway, mergeAway, mergeAway]
 
 /** What a session changes about itself. */
 export function setting({ random, superuser }: Writer): string {
