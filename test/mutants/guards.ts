@@ -1,0 +1,277 @@
+/**
+ * The guards that the promises rest on, each with a sabotage of one line and the tests that must notice it. A guard whose sabotage
+ * nobody notices is a missing test.
+ */
+
+export interface Guard {
+  /** What is promised. */
+  readonly name: string
+  readonly file: string
+  /** Stands in the file once. */
+  readonly line: string
+  readonly sabotage: string
+  /** The project of vitest.config.ts, then the files. */
+  readonly tests: readonly [project: string, ...files: string[]]
+}
+
+const SQL = 'supabase/migrations/20261101000'
+const POSTGRES = 'shared/adapters/postgres'
+const SINK = ['contract', 'test/contract/sink/postgres.test.ts', 'test/contract/sink/postgres-guards.test.ts'] as const
+const INDEX = ['contract', 'test/contract/sink/elasticsearch.test.ts'] as const
+const SOURCE = 'test/contract/source'
+
+export const guards: readonly Guard[] = [
+  // The source.
+  {
+    name: 'versions come one by one (CACHE 1)',
+    file: `${SQL}200_afluente.sql`,
+    line: 'create sequence afluente.version as bigint cache 1',
+    sabotage: 'create sequence afluente.version as bigint cache 50',
+    tests: ['source', `${SOURCE}/mutants.test.ts`],
+  },
+  {
+    name: 'the image is read back from the table',
+    file: `${SQL}600_afluente_trigger_source.sql`,
+    line: 'touched.image end, present.image, moment, trace',
+    sabotage: 'touched.image end, case when present.there then touched.image end, moment, trace',
+    tests: ['source', `${SOURCE}/users-triggers.test.ts`, `${SOURCE}/cascades.test.ts`],
+  },
+  {
+    name: 'the trigger fixes the time zone',
+    file: `${SQL}600_afluente_trigger_source.sql`,
+    line: `set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
+set enable_seqscan = off
+set enable_nestloop = off`,
+    sabotage: `set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
+set row_security = off
+set enable_seqscan = off
+set enable_nestloop = off`,
+    tests: ['source', `${SOURCE}/images.test.ts`, `${SOURCE}/keys.test.ts`],
+  },
+  {
+    name: 'a key whose text changed is another key',
+    file: `${SQL}600_afluente_trigger_source.sql`,
+    line: `case when prints_alike then '' else ' and {key text} = touched.key' end`,
+    sabotage: `''`,
+    tests: ['source', `${SOURCE}/keys.test.ts`],
+  },
+  {
+    name: 'triggers fire for replicas as well (ENABLE ALWAYS)',
+    file: `${SQL}700_afluente_capture_table.sql`,
+    line: 'alter table %1$I.%2$I enable always trigger afluente_insert, enable always trigger afluente_update,',
+    sabotage: 'alter table %1$I.%2$I enable trigger afluente_insert, enable trigger afluente_update,',
+    tests: ['source', `${SOURCE}/statements.test.ts`, `${SOURCE}/partitions.test.ts`, `${SOURCE}/mutants-writer.test.ts`],
+  },
+  {
+    name: 'the user’s statement succeeds, whatever fails in the trigger',
+    file: `${SQL}600_afluente_trigger_source.sql`,
+    line: `  when others then
+    begin
+      perform afluente.note_failure({name}, sqlstate, sqlerrm);`,
+    sabotage: `  when others then
+    begin
+      raise;`,
+    tests: ['source', `${SOURCE}/unnoticed.test.ts`],
+  },
+  {
+    name: 'excluded columns stay, also under another name',
+    file: `${SQL}500_afluente_trigger_parts.sql`,
+    line: 'a.attnum = any (hidden_columns.numbers) and not a.attisdropped',
+    sabotage: 'false',
+    tests: ['source', `${SOURCE}/excluded.test.ts`],
+  },
+  {
+    name: 'a large TRUNCATE leaves a floor',
+    file: `${SQL}650_afluente_truncate.sql`,
+    line: 'if whole and (rows > 100000 or not fresh) then',
+    sabotage: 'if false then',
+    tests: ['source', `${SOURCE}/truncate.test.ts`],
+  },
+  {
+    name: 'the outbox keeps to its budget',
+    file: `${SQL}350_afluente_space.sql`,
+    line: 'when waiting >= budget then 1',
+    sabotage: 'when false then 1',
+    tests: ['source', `${SOURCE}/pressure.test.ts`],
+  },
+  {
+    name: 'a copy or a restored backup is refused',
+    file: `${SQL}360_afluente_identity.sql`,
+    line: 'if place is not null then',
+    sabotage: 'if false then',
+    tests: ['source', `${SOURCE}/copies.test.ts`, `${SOURCE}/restore.test.ts`],
+  },
+  {
+    name: 'one holder a shard',
+    file: `${SQL}800_afluente_claim.sql`,
+    line: 'where s.shard = claim.shard and (s.owner = claim.owner or s.leased_until <= clock_timestamp())',
+    sabotage: 'where s.shard = claim.shard',
+    tests: ['source', `${SOURCE}/claim.test.ts`, `${SOURCE}/mutants.test.ts`],
+  },
+  {
+    name: 'an old epoch acknowledges nothing',
+    file: `${SQL}800_afluente_claim.sql`,
+    line: 'if present is distinct from acknowledge.epoch then',
+    sabotage: 'if false then',
+    tests: ['source', `${SOURCE}/claim.test.ts`],
+  },
+  {
+    name: 'a failure that is being noted waits for nobody (SKIP LOCKED)',
+    file: `${SQL}750_afluente_failures.sql`,
+    line: 'for no key update skip locked',
+    sabotage: 'for no key update',
+    tests: ['source', `${SOURCE}/held-up.test.ts`],
+  },
+  // Capture.
+  {
+    name: 'acknowledged only once Kafka has it',
+    file: 'shared/engine/capture.ts',
+    line: "    if (!(await publish(held, { deps, lease, run }))) return null\n    if (!(await acknowledger.add(epoch, versions))) return 'fenced'",
+    sabotage: "    if (!(await acknowledger.add(epoch, versions))) return 'fenced'\n    if (!(await publish(held, { deps, lease, run }))) return null",
+    tests: ['flow', 'test/flow/memory/pipeline.test.ts'],
+  },
+  {
+    name: 'nothing is sent under a lease that has run out',
+    file: 'shared/engine/capture-batch.ts',
+    line: 'if (!live()) return null',
+    sabotage: 'live()',
+    tests: ['unit', 'test/unit/capture'],
+  },
+  {
+    name: 'the last look comes after the lease was let go',
+    file: 'shared/engine/capture.ts',
+    line: '      await lease.release()\n      claim = await look(0)',
+    sabotage: '      claim = await look(0)\n      await lease.release()',
+    tests: ['unit', 'test/unit/capture'],
+  },
+  {
+    name: 'a late commit is read before what came after it',
+    file: 'shared/engine/capture-lease.ts',
+    line: 'floor: 0',
+    sabotage: 'floor: Math.max(0, ...beside)',
+    tests: ['unit', 'test/unit/capture'],
+  },
+  // Deliver.
+  {
+    name: 'offsets are committed after the sink has the batch',
+    file: 'shared/adapters/kafka/subscription-partition.ts',
+    line: `      await deps.handle({ topic, partition, records, highWatermark, generation }, { signal, heartbeat })
+      const last = records.at(-1)
+      if (last !== undefined && !signal.aborted) deps.onSettled(String(BigInt(last.offset) + 1n))`,
+    sabotage: `      const last = records.at(-1)
+      if (last !== undefined && !signal.aborted) deps.onSettled(String(BigInt(last.offset) + 1n))
+      await deps.handle({ topic, partition, records, highWatermark, generation }, { signal, heartbeat })`,
+    tests: ['contract', 'test/contract/subscription/kafka.test.ts'],
+  },
+  {
+    name: 'an older version never overwrites a newer one (silver)',
+    file: `${POSTGRES}/write-statement.ts`,
+    line: '  where excluded._version > t._version\n',
+    sabotage: '',
+    tests: SINK,
+  },
+  {
+    name: 'an event is in bronze once',
+    file: `${POSTGRES}/write-statement.ts`,
+    line: '  on conflict (event_id) do nothing\n',
+    sabotage: '  on conflict (event_id) do update set kafka_offset = excluded.kafka_offset\n',
+    tests: SINK,
+  },
+  {
+    name: 'a delete leaves a tombstone',
+    file: `${POSTGRES}/write-statement.ts`,
+    line: `case when e.op = 'delete' then e.occurred_at::timestamptz end, e.id`,
+    sabotage: 'null::timestamptz, e.id',
+    tests: SINK,
+  },
+  {
+    name: 'nothing below the floor is written (silver)',
+    file: `${POSTGRES}/write-statement.ts`,
+    line: ` and e.op <> 'truncate' and e.version > e.floor\n`,
+    sabotage: ` and e.op <> 'truncate'\n`,
+    tests: ['contract', 'test/contract/sink/postgres-floor.test.ts', 'test/contract/sink/postgres.test.ts'],
+  },
+  {
+    name: 'who has lost a partition writes nothing (epoch)',
+    file: `${POSTGRES}/fenced.ts`,
+    line: ' and epoch = $4',
+    sabotage: ' and epoch >= $4',
+    tests: ['contract', 'test/contract/sink/postgres.test.ts', 'test/contract/control/postgres.test.ts', 'test/contract/sink/postgres-guards.test.ts'],
+  },
+  {
+    name: 'offsets and counters never go back',
+    file: `${POSTGRES}/control.ts`,
+    line: `const ADVANCE = \`update ops.consumer_progress set
+  next_offset = greatest(next_offset, $5::bigint)`,
+    sabotage: `const ADVANCE = \`update ops.consumer_progress set
+  next_offset = $5::bigint`,
+    tests: ['contract', 'test/contract/control/postgres.test.ts'],
+  },
+  {
+    name: 'the same record is the same dead letter',
+    file: `${POSTGRES}/control.ts`,
+    line: 'attempts = d.attempts + 1',
+    sabotage: 'attempts = d.attempts',
+    tests: ['contract', 'test/contract/control/postgres.test.ts'],
+  },
+  {
+    name: 'a floor never goes down',
+    file: `${POSTGRES}/control.ts`,
+    line: 'version = greatest(f.version, excluded.version)',
+    sabotage: 'version = excluded.version',
+    tests: ['contract', 'test/contract/control/postgres.test.ts'],
+  },
+  {
+    name: 'an older version never overwrites a newer one (index)',
+    file: 'shared/mappings/document.ts',
+    line: `"version_type":"external"`,
+    sabotage: `"version_type":"external_gte"`,
+    tests: INDEX,
+  },
+  {
+    name: 'deleted documents are hidden by the alias',
+    file: 'shared/mappings/index-mapping.ts',
+    line: 'return floor === 0 ? livingOnly : { bool: { filter: [livingOnly, aboveFloor(floor)] } }',
+    sabotage: 'return floor === 0 ? { match_all: {} } : { bool: { filter: [aboveFloor(floor)] } }',
+    tests: ['contract', 'test/contract/sink/elasticsearch.test.ts', 'test/contract/deploy/indices.test.ts'],
+  },
+  {
+    name: 'what is below the floor is hidden by the alias',
+    file: 'shared/mappings/index-mapping.ts',
+    line: 'return floor === 0 ? livingOnly : { bool: { filter: [livingOnly, aboveFloor(floor)] } }',
+    sabotage: 'return livingOnly',
+    tests: ['contract', 'test/contract/sink/elasticsearch-floor.test.ts'],
+  },
+  {
+    name: 'a row without a defined column halts its consumer',
+    file: 'shared/engine/shape.ts',
+    line: 'if (missing.length === 0) return',
+    sabotage: 'if (missing.length >= 0) return',
+    tests: ['unit', 'test/unit/deliver'],
+  },
+  {
+    name: 'one record that is refused holds up no other',
+    file: 'shared/engine/split.ts',
+    line: 'if (items.length === 1 && only !== undefined) return [{ item: only, error }]',
+    sabotage: 'return items.map((item) => ({ item, error }))',
+    tests: ['unit', 'test/unit/deliver'],
+  },
+  // The doors.
+  {
+    name: 'the API wants its token',
+    file: 'functions/api/handler.ts',
+    line: `if (!(await isSameSecret(bearerOf(c.req.header('authorization')), deps.token))) {`,
+    sabotage: 'if (c.req.path === "") {',
+    tests: ['contract', 'test/contract/api/api.test.ts'],
+  },
+]
