@@ -48,6 +48,7 @@ export const steps: readonly Step[] = [
   },
   { name: 'edge', title: 'inside Deno', gate: false, run: denoTests },
   suite('real', 'the whole pipeline on the real stack'),
+  { name: 'chaos', title: 'parts killed and cut off while it writes, then an audit, then an audit of the audit', gate: false, run: shortChaos },
 ]
 
 function gate(name: string, title: string, commands: readonly (readonly string[])[]): Step {
@@ -101,6 +102,20 @@ async function denoTests(): Promise<Counts> {
   const [, passed, failed, ignored] = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/.exec(output) ?? []
   const notPassed = Number(failed ?? 0) + Number(ignored ?? 0)
   return { passed: Number(passed ?? 0), failed: Math.max(notPassed, code !== 0 || Number(passed ?? 0) === 0 ? 1 : 0) }
+}
+
+/** A short run of `npm run chaos`: the audit counts as one test, each sabotage that it has to find as another. */
+async function shortChaos(): Promise<Counts> {
+  const { code, output } = await run([process.execPath, join('test', 'chaos', 'main.ts'), '--seconds', '45', '--seed', '1', '--prove', '--json'])
+  return chaosCounts(code, output)
+}
+
+export function chaosCounts(code: number, output: string): Counts {
+  const result = output.split('\n').findLast((line) => line.startsWith('{'))
+  if (result === undefined) return { passed: 0, failed: 1 }
+  const { ok, proved, unnoticed } = JSON.parse(result) as { ok: boolean; proved: readonly string[]; unnoticed: readonly string[] }
+  const failed = unnoticed.length + (ok && code === 0 && proved.length > 0 ? 0 : 1)
+  return { passed: proved.length + (ok && code === 0 ? 1 : 0), failed }
 }
 
 /** Runs a command with its output shown as it comes and kept for counting. */

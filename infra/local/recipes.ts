@@ -21,11 +21,15 @@ export interface RecipesDeps {
   readonly env: NodeJS.ProcessEnv
   readonly report: Report
   readonly signal: AbortSignal
+  readonly environmentOf?: EnvironmentOf
 }
+
+/** What the functions of this stack find in their environment instead, asked at each start: for tests with proxies and wrong clocks. */
+export type EnvironmentOf = (name: 'edge' | 'worker', environment: NodeJS.ProcessEnv) => NodeJS.ProcessEnv
 
 /** How each part of one stack is run. Somebody's own servers have none. */
 export function stackRecipes(deps: RecipesDeps): Partial<Record<PartName, Recipe>> {
-  const { home, ports, places, secrets, settings } = deps
+  const { home, ports, places, secrets, settings, environmentOf = (_, environment) => environment } = deps
   const env = baseEnvironment(deps.env)
   const jars: JarsDeps = { cache: cacheDirectory(deps.env), env, report: deps.report, now: () => performance.now(), signal: deps.signal }
   const functions = { ...env, ...functionEnvironment(places, secrets, settings, home.root) }
@@ -54,15 +58,21 @@ export function stackRecipes(deps: RecipesDeps): Partial<Record<PartName, Recipe
       port: ports.supabase,
       file: node,
       args: ['infra/local/supabase/main.ts'],
-      env: { ...functions, SUPABASE_JWT_SECRET: secrets.jwtSecret, EDGE_URL: places.edge },
+      env: () => ({ ...functions, SUPABASE_JWT_SECRET: secrets.jwtSecret, EDGE_URL: places.edge }),
     }),
-    edge: functionRecipe({ name: 'edge', port: ports.edge, file: deno, args: ['run', '--allow-all', 'infra/local/edge/main.ts'], env: functions }),
+    edge: functionRecipe({
+      name: 'edge',
+      port: ports.edge,
+      file: deno,
+      args: ['run', '--allow-all', 'infra/local/edge/main.ts'],
+      env: () => environmentOf('edge', functions),
+    }),
     worker: functionRecipe({
       name: 'worker',
       port: ports.worker,
       file: node,
       args: ['infra/local/worker/main.ts'],
-      env: { ...functions, CONTROL_PORT: String(ports.workerControl) },
+      env: () => environmentOf('worker', { ...functions, CONTROL_PORT: String(ports.workerControl) }),
       health: `${places.workerControl}/_health`,
       before: () => assertFree('workerControl', ports.workerControl),
     }),

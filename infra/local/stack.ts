@@ -7,7 +7,7 @@ import { placesOf } from './places.ts'
 import { choosePorts, type PortChoice } from './ports.ts'
 import { clearOrphans } from './processes.ts'
 import type { Progress, Report } from './progress.ts'
-import { stackRecipes } from './recipes.ts'
+import { type EnvironmentOf, stackRecipes } from './recipes.ts'
 import { ensureSecrets } from './secrets.ts'
 import { baseEnvironment, ownEnvironment, partNames, stackSettings, type PartName } from './settings.ts'
 import type { StackInfo } from './stack-info.ts'
@@ -29,6 +29,8 @@ export interface StackOptions {
   readonly report?: Report
   /** Ends a start under way: what was started is stopped, and the start rejects. */
   readonly signal?: AbortSignal
+  /** Puts proxies and wrong clocks between the functions and their servers. */
+  readonly environmentOf?: EnvironmentOf
 }
 
 export interface Stack {
@@ -76,7 +78,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const ports = await choosePorts(options.ports ?? settings.ports)
     const secrets = { ...ensureSecrets(home.secretsFile), ...settings.chosen }
     const places = placesOf(ports, secrets, settings)
-    const recipes = stackRecipes({ home, ports, places, secrets, settings, env, report, signal })
+    const { environmentOf } = options
+    const recipes = stackRecipes({
+      home,
+      ports,
+      places,
+      secrets,
+      settings,
+      env,
+      report,
+      signal,
+      ...(environmentOf === undefined ? {} : { environmentOf }),
+    })
     const wanted = partNames.filter((name) => options.only?.includes(name) ?? true)
     const context = {
       home,

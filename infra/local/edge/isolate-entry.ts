@@ -4,6 +4,7 @@
  * Argument: the URL of the module.
  */
 import process from 'node:process'
+import { clockShiftOf, shiftClock } from '../shifted-clock.ts'
 import { isToIsolate, type FromIsolate } from './messages.ts'
 
 const heapEveryMs = 1000
@@ -63,6 +64,9 @@ setInterval(() => {
   const { heapUsed, external } = Deno.memoryUsage()
   tell({ type: 'heap', bytes: heapUsed + external })
 }, heapEveryMs)
+
+const shift = clockShiftOf(Deno.env.toObject())
+if (shift !== undefined) shiftClock(globalThis, shift)
 
 const [module = ''] = Deno.args
 await import(module)

@@ -8,8 +8,8 @@ export interface FunctionPartOptions {
   readonly port: number
   readonly file: string
   readonly args: readonly string[]
-  /** Everything the process sees; PORT is added. */
-  readonly env: NodeJS.ProcessEnv
+  /** Everything the process sees, asked at each start; PORT is added. */
+  readonly env: () => NodeJS.ProcessEnv
   /** Runs before each start, such as the Worker's bundling. */
   readonly before?: () => Promise<void>
   /** Where it answers 200 when ready; `/_health` on its port when not given. */
@@ -24,7 +24,7 @@ export function functionRecipe(options: FunctionPartOptions): Recipe {
       await assertFree(options.name, options.port)
       await options.before?.()
     },
-    command: () => ({ file: options.file, args: options.args, env: { ...options.env, PORT: String(options.port) }, cwd: repository }),
+    command: () => ({ file: options.file, args: options.args, env: { ...options.env(), PORT: String(options.port) }, cwd: repository }),
     ready: async () => {
       const response = await fetch(options.health ?? `http://127.0.0.1:${options.port}/_health`, { signal: AbortSignal.timeout(2_000) })
       await response.arrayBuffer()

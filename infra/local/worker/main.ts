@@ -10,6 +10,7 @@ import { pipeline } from '../../../shared/pipeline.ts'
 import { bundleWorker } from './bundle.ts'
 import { fires } from './crons.ts'
 import { localBindings } from './bindings.ts'
+import { modulesOf } from './modules.ts'
 
 const env = process.env
 const port = Number(env['PORT'] ?? 0)
@@ -19,7 +20,7 @@ const { folder, manifest } = await bundleWorker({ env, ...(root === undefined ? 
 const options = convertV4MiniflareOptions({
   name: manifest.name,
   rootPath: folder,
-  modules: [{ type: 'ESModule', path: join(folder, manifest.main) }],
+  modules: modulesOf(join(folder, manifest.main), env),
   modulesRoot: folder,
   compatibilityDate: manifest.compatibilityDate,
   compatibilityFlags: manifest.compatibilityFlags,

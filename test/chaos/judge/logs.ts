@@ -1,0 +1,134 @@
+/** I2, I3, I4, I6, I7 and I8, from what triggers, samples, topics and the proxy saw on the way. */
+import type { Claim } from '../claims.ts'
+import type { Evidence, Progressed } from '../evidence.ts'
+import { type Finding, finding, groupedBy } from './finding.ts'
+
+/** What silver took: each event once, each row's version only upwards, nothing removed. */
+export function judgeApplied({ applied, wentBack }: Pick<Evidence, 'applied' | 'wentBack'>): readonly Finding[] {
+  const findings: Finding[] = wentBack.map((what) =>
+    finding(what.includes('offset') || what.startsWith('end') ? 'I7' : 'I3', 'stale', `seen while it ran: ${what}`),
+  )
+  const once = new Set<string>()
+  for (const { table, id, op, eventId, version, oldVersion } of applied) {
+    const at = `silver.${table} ${id}`
+    if (op === 'DELETE') findings.push(finding('I3', 'lost', `${at} was removed`))
+    else if (oldVersion !== null && version <= oldVersion) findings.push(finding('I3', 'stale', `${at} went from version ${oldVersion} to ${version}`))
+    if (op === 'DELETE') continue
+    const event = `${table} ${id} ${eventId}`
+    if (once.has(event)) findings.push(finding('I2', 'doubled', `${at}: ${eventId} took effect twice`))
+    once.add(event)
+  }
+  return findings
+}
+
+/** What capture sent: each row's changes in order, counting the first time each was sent; and bronze has exactly what was sent. */
+export function judgeTopics({ records, bronze }: Pick<Evidence, 'records' | 'bronze'>): readonly Finding[] {
+  const findings: Finding[] = []
+  const kept = new Set(bronze.map(({ eventId }) => eventId))
+  const sent = new Set(records.map(({ eventId }) => eventId))
+  for (const id of sent) if (!kept.has(id)) findings.push(finding('I1', 'lost', `${id} is on its topic and not in bronze`))
+  for (const id of kept) if (!sent.has(id)) findings.push(finding('I2', 'broken', `${id} is in bronze and on no topic`))
+  for (const [key, ofKey] of groupedBy(records, ({ topic, key }) => `${topic} ${key}`)) {
+    if (new Set(ofKey.map(({ partition }) => partition)).size > 1) findings.push(finding('I4', 'broken', `${key} is on more than one partition`))
+    const seen = new Set<string>()
+    let highest = 0
+    for (const { eventId, version } of ofKey) {
+      if (!seen.has(eventId) && version < highest) findings.push(finding('I4', 'broken', `${key}: ${eventId} was sent first after version ${highest}`))
+      seen.add(eventId)
+      highest = Math.max(highest, version)
+    }
+  }
+  return findings
+}
+
+/** The counters against the topics: all is settled, every record counted, and, where bronze tells them apart, no event counted as new twice. */
+export function judgeCounters({
+  counters,
+  records,
+  bronze,
+  flow,
+  letters,
+}: Pick<Evidence, 'counters' | 'records' | 'bronze' | 'flow' | 'letters'>): readonly Finding[] {
+  const findings: Finding[] = letters.map(({ consumer, eventId, message }) => finding('I6', 'lost', `${consumer} buried ${eventId}: ${message}`))
+  const placeOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }) => `${topic}, partition ${partition}`
+  const onTopic = groupedBy(records, placeOf)
+  const inBronze = groupedBy(bronze, placeOf)
+  for (const { accepted, consumed, consumer, dead, duplicate, late, nextOffset, ...place } of counters) {
+    const at = `${consumer}, ${placeOf(place)}`
+    const count = onTopic.get(placeOf(place))?.length ?? 0
+    const events = inBronze.get(placeOf(place))?.length ?? 0
+    const end = flow.ends.find((one) => placeOf(one) === placeOf(place))?.offset ?? 0n
+    if (accepted + duplicate + late + dead !== consumed)
+      findings.push(finding('I6', 'broken', `${at}: ${accepted} + ${duplicate} + ${late} + ${dead} is not ${consumed}`))
+    if (BigInt(nextOffset) !== end) findings.push(finding('I6', 'lost', `${at}: settled up to ${nextOffset} of ${end}`))
+    if (consumed < count) findings.push(finding('I6', 'lost', `${at}: ${consumed} counted of ${count}`))
+    // The index doesn't say what it held before, so an event that comes again beside a newer one of its row counts there as it does.
+    if (consumer === 'postgres' && accepted + late !== events)
+      findings.push(finding('I6', 'broken', `${at}: ${accepted} accepted and ${late} late of ${events} events`))
+  }
+  for (const [place, ofPlace] of onTopic) {
+    const settling = counters.filter((row) => placeOf(row) === place).length
+    if (settling < 2) findings.push(finding('I6', 'lost', `${place}: ${ofPlace.length} records, and ${settling} of 2 consumers have been there`))
+  }
+  for (const { consumer, offset, ...place } of flow.committed) {
+    const end = flow.ends.find((one) => placeOf(one) === placeOf(place))?.offset ?? 0n
+    if (offset > end) findings.push(finding('I7', 'broken', `${consumer}, ${placeOf(place)}: Kafka's committed offset ${offset} is beyond the end ${end}`))
+  }
+  return findings
+}
+
+/** Epochs and offsets only go up, and whoever wrote said the epoch that was in force. */
+export function judgeEpochs({ progressed, claims, applied, bronze }: Pick<Evidence, 'progressed' | 'claims' | 'applied' | 'bronze'>): readonly Finding[] {
+  const findings: Finding[] = []
+  const byConnection = groupedBy(claims, ({ connection }) => String(connection))
+  const fenced = new Set<string>()
+  for (const change of progressed) {
+    const at = `${change.consumer}, ${change.topic}, partition ${change.partition}`
+    if (change.op === 'DELETE') findings.push(finding('I7', 'broken', `${at}: its progress was removed`))
+    if (change.oldEpoch !== null && change.epoch < change.oldEpoch)
+      findings.push(finding('I8', 'broken', `${at}: epoch ${change.oldEpoch}, then ${change.epoch}`))
+    if (change.oldNextOffset !== null && change.nextOffset < change.oldNextOffset)
+      findings.push(finding('I7', 'stale', `${at}: settled up to ${change.oldNextOffset}, then ${change.nextOffset}`))
+    // A partition that is taken has no writer yet.
+    if (change.op === 'INSERT' || change.epoch !== change.oldEpoch) continue
+    fenced.add(change.xid)
+    const said = saidBy(change, byConnection.get(String(change.connection)) ?? [])
+    if (!said.some((claim) => isUnder(change, claim)))
+      findings.push(
+        finding(
+          'I8',
+          'broken',
+          `${at}: written under epoch ${said.map((claim) => ('epoch' in claim ? claim.epoch : 'none')).join(' or ')} while ${change.epoch} was in force`,
+        ),
+      )
+  }
+  for (const { xid, table, id, eventId } of applied)
+    if (!fenced.has(xid)) findings.push(finding('I8', 'broken', `silver.${table} ${id}: ${eventId} was written beside the fence`))
+  for (const { xid, eventId } of bronze) if (!fenced.has(xid)) findings.push(finding('I8', 'broken', `bronze: ${eventId} was written beside the fence`))
+  return findings
+}
+
+type Statement = Evidence['claims'][number]
+
+/** The statement that ran on the connection then: the last one that had gone out, or the one before where both went out in one millisecond. */
+function saidBy({ atMs }: Progressed, statements: readonly Statement[]): readonly Statement[] {
+  let [from, to] = [0, statements.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((statements[middle]?.atMs ?? 0) <= atMs) from = middle + 1
+    else to = middle
+  }
+  const [before, last] = [statements[from - 2], statements[from - 1]]
+  if (last === undefined) return []
+  return before !== undefined && Math.floor(last.atMs) === Math.floor(atMs) ? [last, before] : [last]
+}
+
+function isUnder(change: Progressed, claim: Statement): claim is Claim {
+  return (
+    'epoch' in claim &&
+    claim.epoch === change.epoch &&
+    claim.consumer === change.consumer &&
+    claim.topic === change.topic &&
+    claim.partition === change.partition
+  )
+}
