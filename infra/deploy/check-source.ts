@@ -1,8 +1,9 @@
 /** Compares the definition with a source database: what differs would halt a consumer or fill NULLs later, so it is said before. */
-import pg from 'pg'
+import type pg from 'pg'
 import { topicOf } from '../../shared/engine/define.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 import { type ColumnType, qualifiedName, type SourceTable } from '../../shared/tables/table.ts'
+import { withSource } from './source-work.ts'
 
 export interface SourceCheck {
   /** Each of them keeps a row from arriving whole. In plain words, with what to do. */
@@ -38,38 +39,29 @@ order by a.attnum`
 
 /** Looks at every table of the definition. Throws `unavailable` when the database can't be reached. */
 export async function checkSource(url: string, tables: readonly SourceTable[]): Promise<SourceCheck> {
-  const client = new pg.Client({ connectionString: url, application_name: 'afluente check', connectionTimeoutMillis: 10_000 })
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    const installed = (await client.query(`select where to_regclass('afluente.captured_tables') is not null`)).rowCount === 1
-    const checks: SourceCheck[] = []
-    for (const table of tables) {
-      const { rows: columns } = await client.query<FoundColumn>(COLUMNS, [table.schema, table.name])
-      const captures = installed
-        ? await client.query<FoundCapture>('select topic, exclude from afluente.captured_tables where schema_name = $1 and table_name = $2', [
-            table.schema,
-            table.name,
-          ])
-        : { rows: [] }
-      checks.push(compare(table, columns, captures.rows[0]))
-    }
-    const missing = installed ? [] : ['The schema afluente is missing: apply supabase/migrations.']
-    return { differences: [...missing, ...checks.flatMap((check) => check.differences)], undefinedColumns: checks.flatMap((check) => check.undefinedColumns) }
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason'
-    const [kind, code, text] =
-      error instanceof pg.DatabaseError && error.code?.startsWith('57') !== true
-        ? ([
-            'misconfigured',
-            error.code ?? 'sql',
-            `The source database could not be compared with the definition: ${reason}. Use the role that applied supabase/migrations.`,
-          ] as const)
-        : (['unavailable', 'connect', `No connection to the source database: ${reason}. Check SOURCE_DATABASE_URL, and that the server runs.`] as const)
-    throw new AfluenteError(kind, code, text, { cause: error })
-  } finally {
-    await client.end().catch(() => undefined)
+  return await withSource({ url, application: 'check', refused, work: (client) => compareAll(client, tables) })
+}
+
+async function compareAll(client: pg.Client, tables: readonly SourceTable[]): Promise<SourceCheck> {
+  const installed = (await client.query(`select where to_regclass('afluente.captured_tables') is not null`)).rowCount === 1
+  const checks: SourceCheck[] = []
+  for (const table of tables) {
+    const { rows: columns } = await client.query<FoundColumn>(COLUMNS, [table.schema, table.name])
+    const captures = installed
+      ? await client.query<FoundCapture>('select topic, exclude from afluente.captured_tables where schema_name = $1 and table_name = $2', [
+          table.schema,
+          table.name,
+        ])
+      : { rows: [] }
+    checks.push(compare(table, columns, captures.rows[0]))
   }
+  const missing = installed ? [] : ['The schema afluente is missing: apply supabase/migrations.']
+  return { differences: [...missing, ...checks.flatMap((check) => check.differences)], undefinedColumns: checks.flatMap((check) => check.undefinedColumns) }
+}
+
+function refused(error: pg.DatabaseError): AfluenteError {
+  const text = `The source database could not be compared with the definition: ${error.message}. Use the role that applied supabase/migrations.`
+  return new AfluenteError('misconfigured', error.code ?? 'sql', text, { cause: error })
 }
 
 function compare(table: SourceTable, found: readonly FoundColumn[], capture: FoundCapture | undefined): SourceCheck {

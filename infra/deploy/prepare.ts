@@ -15,7 +15,7 @@ import type { Log } from '../../shared/ports/log.ts'
 import { checkSource } from './check-source.ts'
 import { indices } from './indices.ts'
 import { migrate } from './migrate.ts'
-import { rebasedLines, rebaseSource } from './rebase.ts'
+import { liftVersions, rebasedLines, rebaseSource } from './rebase.ts'
 import { setShards } from './shards.ts'
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }
@@ -70,9 +70,10 @@ export async function prepare({
   }
 }
 
-/** One after the other: each wants the outbox to itself. */
+/** One after the other: each keeps the others off the outbox. */
 async function mendSource(url: string, pipeline: AnyPipeline, onLine: (line: string) => void): Promise<void> {
   rebasedLines(await rebaseSource(url)).forEach(onLine)
+  await liftVersions(url)
   onLine(await setShards(url, shardsOf(pipeline)))
 }
 

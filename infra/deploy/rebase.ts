@@ -1,7 +1,8 @@
 /** `afluente.rebase()` on a source database: after a restore, on a branch, after a move. */
-import pg from 'pg'
+import type pg from 'pg'
 import * as z from 'zod'
 import { AfluenteError } from '../../shared/engine/errors.ts'
+import { unhurried, withSource } from './source-work.ts'
 
 const answer = z.discriminatedUnion('status', [
   z.object({ status: z.literal('unchanged') }),
@@ -26,19 +27,21 @@ export type Rebased = z.infer<typeof answer>
  * reached or somebody holds the outbox, `misconfigured` when the schema or the right is missing; never with a secret.
  */
 export async function rebaseSource(url: string): Promise<Rebased> {
-  if (!URL.canParse(url) || !/^postgres(?:ql)?:$/.test(new URL(url).protocol))
-    throw new AfluenteError('misconfigured', 'url', 'SOURCE_DATABASE_URL is no URL of a Postgres: postgres://<user>:<password>@<host>:<port>/<database>.')
-  const client = new pg.Client({ connectionString: url, application_name: 'afluente rebase', connectionTimeoutMillis: 10_000 })
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    const { rows } = await client.query<{ rebased: unknown }>('select afluente.rebase() as rebased')
-    return answer.parse(rows[0]?.rebased)
-  } catch (error) {
-    throw await faultOf(error, client)
-  } finally {
-    await client.end().catch(() => undefined)
-  }
+  const rebased = await withSource({
+    url,
+    application: 'rebase',
+    refused: refusalOf('rebase'),
+    work: (client) => unhurried(client, 'select afluente.rebase() as answer'),
+  })
+  const read = answer.safeParse(rebased)
+  if (read.success) return read.data
+  const text = 'afluente.rebase() answers otherwise than this version expects: apply supabase/migrations of the same version.'
+  throw new AfluenteError('misconfigured', 'unreadable-answer', text, { cause: read.error })
+}
+
+/** Lifts the versions to the clock, as every deploy does: a restore that nothing else tells of then ends with the next one. Throws as `rebaseSource`. */
+export async function liftVersions(url: string): Promise<void> {
+  await withSource({ url, application: 'lift', refused: refusalOf('lift'), work: (client) => client.query('select afluente.lift()') })
 }
 
 /** What was done, for people: nothing to say when nothing was. */
@@ -52,70 +55,17 @@ export function rebasedLines(done: Rebased): readonly string[] {
   ]
 }
 
-const MENDING: Readonly<Record<string, string>> = {
-  '3F000': 'The source database has no schema afluente: apply supabase/migrations (supabase db push), then run this again.',
-  '42883': 'The source database has no afluente.rebase(): apply supabase/migrations (supabase db push), then run this again.',
-  '42501': 'The role in SOURCE_DATABASE_URL may not call afluente.rebase(): use the role that applied supabase/migrations, or the service role.',
-  '25006': 'SOURCE_DATABASE_URL leads to a database that takes no writes (a read replica?): give the address of the primary.',
-  '28P01': 'The source database refuses the user or password in SOURCE_DATABASE_URL.',
-  '28000': 'The source database refuses the user in SOURCE_DATABASE_URL.',
-  '3D000': 'The database that SOURCE_DATABASE_URL names is not on that server.',
-}
-
-async function faultOf(error: unknown, client: pg.Client): Promise<AfluenteError> {
-  const cause = { cause: error }
-  if (error instanceof z.ZodError)
-    return new AfluenteError(
-      'misconfigured',
-      'unreadable-answer',
-      'afluente.rebase() answers otherwise than this version expects: apply supabase/migrations of the same version.',
-      cause,
-    )
-  if (!(error instanceof pg.DatabaseError)) {
-    const reason = error instanceof Error ? error.message : 'unknown reason'
-    return new AfluenteError(
-      'unavailable',
-      'connect',
-      `No connection to the source database: ${reason}. Check SOURCE_DATABASE_URL, and that the server runs.`,
-      cause,
-    )
+function refusalOf(name: 'rebase' | 'lift'): (error: pg.DatabaseError) => AfluenteError {
+  const mending: Readonly<Record<string, string>> = {
+    '3F000': 'The source database has no schema afluente: apply supabase/migrations (supabase db push), then run this again.',
+    '42883': `The source database has no afluente.${name}(): apply supabase/migrations (supabase db push), then run this again.`,
+    '42501': `The role in SOURCE_DATABASE_URL may not call afluente.${name}(): use the role that applied supabase/migrations${name === 'rebase' ? ', or the service role' : ''}.`,
   }
-  const code = error.code ?? 'sql'
-  if (code === '55P03')
-    return new AfluenteError(
-      'unavailable',
-      code,
-      `Another transaction holds the outbox, so nothing was changed: ${await holders(client)}. End it, or wait until it has ended, and run this again.`,
-      cause,
-    )
-  const mending = MENDING[code]
-  if (mending !== undefined) return new AfluenteError('misconfigured', code, mending, cause)
-  return new AfluenteError(
-    'unavailable',
-    code,
-    `The source database could not be rebased (${code}: ${error.message}). Nothing was changed; run this again.`,
-    cause,
-  )
-}
-
-/** Who has locks on the outbox, as far as this role may see; never what they run. */
-async function holders(client: pg.Client): Promise<string> {
-  try {
-    const { rows } = await client.query<{ holder: string }>(
-      `select case
-         when p.gid is not null then format('the prepared transaction %L of %s', p.gid, p.owner)
-         else format('process %s (%s)', l.pid, concat_ws(', ', 'role ' || a.usename, nullif(a.application_name, ''), a.state, 'open since ' || a.xact_start))
-       end as holder
-       from pg_locks l
-       left join pg_stat_activity a on a.pid = l.pid
-       left join pg_locks x on l.pid is null and x.pid is null and x.locktype = 'transactionid' and x.virtualtransaction = l.virtualtransaction
-       left join pg_prepared_xacts p on p.transaction = x.transactionid
-       where l.relation = 'afluente.outbox'::regclass and l.granted and l.pid is distinct from pg_backend_pid()
-       order by a.xact_start nulls last limit 5`,
-    )
-    if (rows.length > 0) return rows.map(({ holder }) => holder).join('; ')
-  } catch {
-    // The lines below say where to look.
+  return (error) => {
+    const code = error.code ?? 'sql'
+    const text = mending[code]
+    if (text !== undefined) return new AfluenteError('misconfigured', code, text, { cause: error })
+    const otherwise = `The source database could not be rebased (${code}: ${error.message}). Nothing was changed; run this again.`
+    return new AfluenteError('unavailable', code, otherwise, { cause: error })
   }
-  return "it has ended meanwhile, or this role may not see it (select pid from pg_locks where relation = 'afluente.outbox'::regclass)"
 }

@@ -12,14 +12,14 @@ as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = '25001', message = 'afluente: under an old snapshot the changes of others can not be seen',
-      hint = 'Call this in a transaction of the level READ COMMITTED.';
+      hint = 'Run this in a transaction of the level READ COMMITTED.';
   end if;
   perform set_config('lock_timeout', greatest(1, extract(epoch from patience) * 1000)::int::text, true);
   lock table afluente.installation in share row exclusive mode;
   lock table afluente.outbox in share update exclusive mode;
 exception when lock_not_available then
-  raise exception using errcode = '55P03', message = 'afluente: lock timeout, for upkeep of the outbox is under way: ' || afluente.holders(upkeep => true),
-    hint = 'Call this again when it has ended.';
+  raise exception using errcode = '55P03', message = 'afluente: lock timeout, for other upkeep of the outbox is under way',
+    detail = afluente.holders(upkeep => true), hint = 'Wait until it has ended, then run this again.';
 end
 $$;
 
@@ -41,8 +41,8 @@ begin
     exception when lock_not_available then
       if clock_timestamp() >= deadline then
         raise exception using errcode = '55P03',
-          message = 'afluente: lock timeout, for a transaction that has written captured tables stays open: ' || afluente.holders(upkeep => false),
-          hint = 'Call this again when it has ended, or end it.';
+          message = 'afluente: lock timeout, for a transaction that has written captured tables stays open',
+          detail = afluente.holders(upkeep => false), hint = 'End it, or wait until it has ended, then run this again.';
       end if;
     end;
     perform pg_sleep(0.05);

@@ -46,20 +46,28 @@ end
 $$;
 
 -- Moves what waits to the shards of that count, and keeps writers off the outbox until the transaction ends, for they must not go by
--- the former one any more. What is there is moved before they are kept off: they go on as before meanwhile, and what they write is
--- the little that is left. Wants lock_upkeep; the moments without a write are waited for that long.
+-- the former one any more. What is there is moved before they are kept off, and then what they wrote meanwhile, until little is left.
+-- Wants lock_upkeep; the moments without a write are waited for that long.
 create function afluente.move_changes(count bigint, patience interval) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
 as $$
 declare
   line bigint := afluente.draw_line(patience);
+  done bigint := 0;
 begin
   lock table afluente.shards in exclusive mode;
-  perform afluente.move_above(0, count);
+  for round in 1..20 loop
+    perform afluente.move_above(done, count);
+    done := line;
+    -- Each change that is left has drawn a version since.
+    exit when (select v.last_value from afluente.version v) - done < 1000;
+    line := afluente.draw_line(patience);
+  end loop;
   perform afluente.lock_outbox(patience);
-  perform afluente.move_above(line, count);
+  perform afluente.move_above(done, count);
   -- Whoever holds a shard has claimed what lies in another now.
   perform afluente.raise_epochs();
 end
@@ -95,9 +103,9 @@ as $$
 $$;
 
 -- Makes a restored, copied or moved database one that is captured: the sequence is lifted to the clock, above all that its
--- earlier life has delivered; changes that wait get new versions in the order they had; every table is captured anew, for
--- a dump numbers its columns anew, and is marked to be reconciled, since the sinks may have what this database no longer
--- has. Answers {"status":"unchanged"}, or {"status":"rebased","reason":"…","from":n,"to":n,"changes":n,"tables":[…]}.
+-- earlier life has delivered; changes that wait get new versions in the order they had; tables are captured anew where they came
+-- out of a dump, which numbers columns anew; every table is marked to be reconciled, since the sinks may have what this database no
+-- longer has. Answers {"status":"unchanged"}, or {"status":"rebased","reason":"…","from":n,"to":n,"changes":n,"tables":[…]}.
 create function afluente.rebase() returns json
 language plpgsql
 security definer
@@ -109,6 +117,7 @@ declare
   captured record;
   "from" bigint;
   changes bigint;
+  deadline timestamptz;
 begin
   reason := afluente.moved((select i from afluente.installation i));
   if reason is null then
@@ -118,21 +127,40 @@ begin
   "from" := (select v.last_value from afluente.version v);
   changes := afluente.renumber('-infinity', '5 seconds');
   perform afluente.raise_epochs();
+  -- Last, and only where it is needed: from now on users' writes into such a table wait for the end of this.
+  deadline := clock_timestamp() + interval '5 seconds';
   for captured in
     select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
+    where c.numbers_of <> c.table_oid or c.columns <> afluente.columns_of(c.table_oid) or afluente.capture_problem(c.table_oid) is not null
   loop
-    -- Where the numbers still hold they know of renames; in what came out of a dump the names have to.
-    begin
-      perform afluente.capture_table(
-        captured.table_oid, captured.topic,
-        case when captured.numbers_of = captured.table_oid
-          then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
-        captured.with_before
-      );
-    exception when others then
-      -- One table that can't be captured any more must not keep the others waiting. It stays as it was, and that is told.
-      update afluente.captured_tables c set failures = c.failures + 1, last_failure = sqlerrm where c.table_oid = captured.table_oid;
-    end;
+    loop
+      begin
+        perform set_config('lock_timeout', '100ms', true);
+        -- Where the numbers still hold they know of renames; in what came out of a dump the names have to.
+        perform afluente.capture_table(
+          captured.table_oid, captured.topic,
+          case when captured.numbers_of = captured.table_oid
+            then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
+          captured.with_before
+        );
+        perform set_config('lock_timeout', '5s', true);
+        exit;
+      exception when others then
+        if sqlstate <> '55P03' or clock_timestamp() >= deadline then
+          -- One table that can't be captured any more must not keep the others waiting. It stays as it was, and that is told.
+          update afluente.captured_tables c
+          set
+            failures = c.failures + 1, last_failure = format(
+              'the rebase did not capture it anew (%s): mend that, then select afluente.capture_table(%L) with all its options',
+              left(sqlerrm, 200), format('%I.%I', captured.schema_name, captured.table_name)
+            )
+          where c.table_oid = captured.table_oid;
+          exit;
+        end if;
+      end;
+      -- Its writers queue behind this one's waiting for an open transaction.
+      perform pg_sleep(0.05);
+    end loop;
   end loop;
   update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
   perform afluente.move_in();

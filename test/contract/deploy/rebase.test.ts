@@ -95,7 +95,7 @@ describe('npx afluente rebase', () => {
     const { err, exit, out } = await run([])
     expect(performance.now() - began).toBeLessThan(15_000)
     expect([exit, out]).toEqual([1, ''])
-    expect(err).toMatch(/holds the outbox.*process \d+ \(role project_owner, night import, idle in transaction, open since .*run this again/)
+    expect(err).toMatch(/nothing was changed .*stays open.*process \d+ \(role project_owner, night import, idle in transaction, open since .*run this again/)
     expect(err).not.toContain('S3CRET')
     expect(await source.value('select last_value from afluente.version')).toBe(before)
     await user.run('commit')
@@ -158,6 +158,12 @@ describe('a deploy', () => {
     expect(said.join('\n')).toMatch(/another cluster[\s\S]*versions lifted from[\s\S]*marked for reconciliation/)
     expect(await rebaseSource(source.database.ownerUrl)).toEqual({ status: 'unchanged' })
     expect((await deploy()).join('\n')).not.toMatch(/lifted|marked|unchanged/)
+  })
+
+  test('lifts the versions to the clock, where nothing tells of a restore', async () => {
+    await source.run(`select setval('afluente.version', last_value - 3600000000) from afluente.version`)
+    await deploy()
+    expect(await source.value('select abs(last_value - extract(epoch from clock_timestamp()) * 1000000) < 60000000 from afluente.version')).toBe('t')
   })
 
   test('leaves a source alone that differs from the definition', async () => {

@@ -1,7 +1,7 @@
 /** What random schemas and statements have found, each as small as it gets. */
 import { expect, it } from 'vitest'
 import { assertEndsEqual } from '../../support/source-properties.ts'
-import { held, freshSource } from '../../support/source.ts'
+import { freshSource } from '../../support/source.ts'
 
 const source = freshSource()
 
@@ -55,31 +55,6 @@ it('a TRUNCATE under a snapshot from before somebody else’s, twice', async () 
   await patient.run(`truncate public.items; insert into public.items values (1, 'a'); truncate public.items; commit`)
   expect(await source.run('select * from afluente.failures')).toEqual([])
   expect((await source.outbox()).at(-1)?.op).toBe('truncate')
-})
-
-it('a transaction that began before the number of shards changed: what it writes lies in one of them', async () => {
-  await source.run(items)
-  await source.run('select afluente.set_shards(8)')
-  const patient = await source.connect()
-  await patient.run('begin isolation level repeatable read')
-  await patient.run('select 1')
-  await source.run('select afluente.set_shards(1)')
-  await patient.run('insert into public.items select n from generate_series(1, 20) n')
-  await patient.run('commit')
-  expect((await held(source, 'capture')).rows).toHaveLength(20)
-})
-
-it('a change of the number of shards that has to wait lets users go on', async () => {
-  await source.run(items)
-  const [open, other] = [await source.connect(), await source.connect()]
-  await open.run('begin; insert into public.items values (1)')
-  const changing = source.run('select afluente.set_shards(4)')
-  await other.run(`set lock_timeout = '1s'`)
-  for (let id = 2; id < 20; id += 1) await other.run('insert into public.items values ($1)', [id])
-  await open.run('commit')
-  await changing
-  expect(await source.value('select count(*) from afluente.failures')).toBe('0')
-  expect(await source.value('select count(*) from afluente.outbox')).toBe('19')
 })
 
 it('a SERIALIZABLE transaction whose conflict shows when its row is read back fails, as Postgres asks of it, and is tried again: no change is lost', async () => {
