@@ -81,6 +81,15 @@ it('another number of shards keeps users off for little, however much they wrote
   expect(await source.value('select count(*) from public.touched where kept_off')).toBe('0')
 })
 
+it('the first claim after a restart leaves what waits as it is where that is more than one call can number anew, and marks every table', async () => {
+  await source.run(`insert into public.items select generate_series(1, 100); update afluente.installation set server_started_at = '2020-01-01'`)
+  await mutate(source, 'afluente.recognize', '200000', '99')
+  const before = (await source.outbox()).map(({ version }) => version)
+  expect((await held(source, 'reader')).rows).toHaveLength(100)
+  expect((await source.outbox()).map(({ version }) => version)).toEqual(before)
+  expect(await source.value('select count(*) from afluente.captured_tables where reconcile_since is null')).toBe('0')
+})
+
 it('a rebase sets numbers aside for what is written while it counts, too', async () => {
   await source.run('insert into public.items select generate_series(1, 100); update afluente.installation set system_identifier = 1')
   // As if the last fifty had come after the count.
