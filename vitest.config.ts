@@ -21,7 +21,6 @@ export default defineConfig({
         test: {
           name: 'source',
           include: files('test/contract/source'),
-          exclude: process.env['AFLUENTE_RANDOM'] === 'off' ? ['test/contract/source/random.test.ts'] : [],
           setupFiles,
           ...onRealServers,
           fileParallelism: true,

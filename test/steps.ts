@@ -43,7 +43,7 @@ export const steps: readonly Step[] = [
   suite('contract', 'each port on its twin and on the real thing'),
   suite('source', 'the source side, on the Postgres of the stack'),
   {
-    ...suite('source', 'the source side but for its random schemas, on Postgres 15', { TEST_POSTGRES_BIN: postgres15(), AFLUENTE_RANDOM: 'off' }),
+    ...suite('source', 'the source side, on Postgres 15', { TEST_POSTGRES_BIN: postgres15(), AFLUENTE_SCHEMAS: '80' }),
     name: 'source-15',
   },
   { name: 'edge', title: 'inside Deno', gate: false, run: denoTests },

@@ -7,7 +7,7 @@ import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { FuzzFailure, openWorld, type Figures, type Mutant } from '../../support/random-source/world.ts'
 import { mutants } from '../../support/random-source/mutants.ts'
 
-const SCHEMAS = 200
+const SCHEMAS = Number(process.env['AFLUENTE_SCHEMAS'] ?? 200)
 const WORKERS = 3
 const SEED = Number(process.env['AFLUENTE_SEED'] ?? 20_261_122)
 
