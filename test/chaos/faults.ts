@@ -23,6 +23,9 @@ export interface FaultsDeps {
 
 export interface Faults {
   readonly survived: Survived
+  /** Parts that died though nobody had killed them; each look starts them again. */
+  readonly fallen: readonly PartName[]
+  look(): Promise<void>
   /** Resolves when the last fault is over. Rejects when a part can't be started again. */
   run(schedule: readonly Planned[]): Promise<void>
   /** Every link is well, every part runs and has the right time. */
@@ -34,6 +37,9 @@ const START_WITHIN_MS = 90_000
 export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Faults {
   const survived: Survived = { kills: {}, pauses: 0, wrongClocks: 0, disturbances: 0 }
 
+  const fallen: PartName[] = []
+  /** Killed on purpose, or being started again. */
+  const expected = new Set<PartName>()
   const turns = new Map<string, Promise<void>>()
   /** One fault of a part or link after the other, also where one takes longer than planned. */
   const inTurn = (fault: Fault): Promise<void> => {
@@ -44,9 +50,12 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
   /** What it leans on may be away as well: then it is tried again, as any supervisor does. */
   const start = async (name: PartName): Promise<void> => {
     const deadline = performance.now() + START_WITHIN_MS
+    expected.add(name)
     for (;;) {
       try {
-        return await world.parts[name].start()
+        await world.parts[name].start()
+        expected.delete(name)
+        return
       } catch (error) {
         if (performance.now() > deadline || signal.aborted) throw error
         await sleep(500)
@@ -55,6 +64,7 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
   }
   const kill = async (name: PartName): Promise<void> => {
     survived.kills[name] = (survived.kills[name] ?? 0) + 1
+    expected.add(name)
     await world.parts[name].kill()
   }
 
@@ -100,6 +110,15 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
 
   return {
     survived,
+    fallen,
+    look: async () => {
+      for (const name of killable) {
+        if (world.parts[name].state !== 'dead' || expected.has(name)) continue
+        fallen.push(name)
+        say(`✗ ${name} died by itself`)
+        await start(name)
+      }
+    },
     run: async (schedule) => {
       const began = performance.now()
       const under: Promise<void>[] = []

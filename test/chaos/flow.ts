@@ -40,7 +40,8 @@ export function lagOf(ends: readonly Place[], settled: readonly Place[]): number
   const behind = consumers.map((consumer) =>
     ends.reduce((sum, end) => {
       const at = settled.find((place) => place.consumer === consumer && place.topic === end.topic && place.partition === end.partition)
-      return sum + Number(end.offset - (at?.offset ?? 0n))
+      // The two were read one after the other: what was settled meanwhile may be ahead.
+      return sum + Math.max(0, Number(end.offset - (at?.offset ?? 0n)))
     }, 0),
   )
   return Math.max(...behind)

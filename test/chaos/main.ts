@@ -46,7 +46,7 @@ async function chaos(options: ChaosOptions): Promise<number> {
   try {
     const outcome = await run(world, options, schedule)
     const lines = linesOf(outcome, options)
-    if (!outcome.ok) {
+    if (!outcome.ok || options.logs) {
       const kept = join(repository, `.afluente-chaos-logs-${options.seed}`)
       await cp(world.logs, kept, { recursive: true })
       say(`the logs of every part: ${kept}`)
@@ -66,8 +66,8 @@ async function chaos(options: ChaosOptions): Promise<number> {
 async function run(world: World, options: ChaosOptions, schedule: ReturnType<typeof scheduleOf>): Promise<Outcome> {
   const flow = createFlowReader(world)
   const doorbells = createDoorbells(world.info)
-  const sampler = startSampler(world, flow, () => doorbells.look())
   const faults = createFaults({ world, doorbells, say, signal: ending.signal })
+  const sampler = startSampler(world, flow, [doorbells.look, faults.look])
   const stopWriting = new AbortController()
   const writers = startWriters({
     url: world.info.source.url,
@@ -98,7 +98,7 @@ async function run(world: World, options: ChaosOptions, schedule: ReturnType<typ
     const given = { written: writers, wentBack: sampler.samples.wentBack }
     const audit = async (): Promise<Evidence> => gather(world, { ...given, flow: await flow.read() })
     const evidence = await audit()
-    const findings = [...restless, ...judge(evidence)]
+    const findings = [...restless, ...faults.fallen.map((part) => finding('parts', 'broken', `${part} died by itself`)), ...judge(evidence)]
     for (const [what, looks] of Object.entries(sampler.samples.looks))
       if (looks < options.seconds / 10) findings.push(finding('I7', 'broken', `only ${looks} looks at ${what} succeeded while it ran`))
     const proof = options.prove && findings.length === 0 ? await prove(world, audit, findings) : { proved: [], unnoticed: [] }

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { choosePorts } from '../../infra/local/ports.ts'
 
 /** How the network behaves just now. */
 export interface Weather {
@@ -149,6 +150,12 @@ async function* piecesOf(socket: Socket): AsyncGenerator<Buffer> {
   } catch {
     return
   }
+}
+
+/** A proxy for one test, on any free port. */
+export async function startProxyBefore(serverPort: number): Promise<Proxy> {
+  const { supabase: port } = await choosePorts('free')
+  return startProxy({ port, serverPort, random: Math.random })
 }
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-/** Looks at what must never go back while everything breaks: versions in the index, ends and committed offsets of the topics. */
+/** Looks at what must never go back while everything breaks: versions in the index, ends and committed offsets of the topics. And at whatever else is to be looked at often. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FlowReader, lagOf, type Place } from './flow.ts'
 import { indexNames } from './index-documents.ts'
@@ -21,8 +21,8 @@ export interface Sampler {
 
 const EVERY_MS = 500
 
-export function startSampler(world: World, flow: FlowReader, onLook: () => Promise<void>): Sampler {
-  const looks = { index: 0, topics: 0, settled: 0 }
+export function startSampler(world: World, flow: FlowReader, looks: readonly (() => Promise<void>)[]): Sampler {
+  const counts = { index: 0, topics: 0, settled: 0 }
   const wentBack: string[] = []
   let outbox: number | undefined
   let ends: readonly Place[] | undefined
@@ -42,13 +42,13 @@ export function startSampler(world: World, flow: FlowReader, onLook: () => Promi
   const lookAtTopics = async (): Promise<void> => {
     const offsets = await flow.offsets()
     ends = offsets.ends
-    looks.topics += 1
+    counts.topics += 1
     seen('end', offsets.ends)
     seen('committed offset', offsets.committed)
   }
   const lookAtSettled = async (): Promise<void> => {
     settled = await flow.settled()
-    looks.settled += 1
+    counts.settled += 1
     seen('settled offset', settled)
   }
   const lookAtOutbox = async (): Promise<void> => {
@@ -68,7 +68,7 @@ export function startSampler(world: World, flow: FlowReader, onLook: () => Promi
         versions.set(at, _version)
       }
     }
-    looks.index += 1
+    counts.index += 1
   }
   const loop = async (look: () => Promise<void>): Promise<void> => {
     while (!stopping.signal.aborted) {
@@ -76,10 +76,10 @@ export function startSampler(world: World, flow: FlowReader, onLook: () => Promi
       await sleep(EVERY_MS, undefined, { signal: stopping.signal }).catch(() => undefined)
     }
   }
-  const running = Promise.all([lookAtTopics, lookAtSettled, lookAtOutbox, lookAtIndex, onLook].map(loop))
+  const running = Promise.all([lookAtTopics, lookAtSettled, lookAtOutbox, lookAtIndex, ...looks].map(loop))
   return {
     samples: {
-      looks,
+      looks: counts,
       wentBack,
       get outbox() {
         return outbox

@@ -40,6 +40,8 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
     ...(statementTimeoutMs === 0 ? {} : { statement_timeout: statementTimeoutMs }),
   })
   pool.on('error', (error) => onIdleError?.(faultOf(error)))
+  // Of a connection in use the query tells; the pool doesn't listen to it, and an event that nobody hears would end a Node process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const deadlineMs = (statementTimeoutMs === 0 ? 30_000 : statementTimeoutMs) + GRACE_MS
 
   return {

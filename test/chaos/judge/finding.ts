@@ -1,7 +1,7 @@
 /** What the audit has to say. */
 export interface Finding {
-  /** Of design.md's promises; `source`: the source itself did not keep what it had said is committed. */
-  readonly promise: 'I1' | 'I2' | 'I3' | 'I4' | 'I6' | 'I7' | 'I8' | 'I9' | 'source'
+  /** One of the promises; `source`: the source itself did not keep what it had said is committed; `parts`: something died that nobody killed. */
+  readonly promise: 'I1' | 'I2' | 'I3' | 'I4' | 'I6' | 'I7' | 'I8' | 'I9' | 'source' | 'parts'
   readonly kind: 'lost' | 'doubled' | 'stale' | 'broken'
   readonly what: string
 }

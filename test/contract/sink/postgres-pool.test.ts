@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { postgresPool } from '../../../shared/adapters/postgres/pool.ts'
+import { startProxyBefore } from '../../chaos/proxy.ts'
 import { eventually } from '../../support/poll.ts'
 import { realPostgres } from './postgres-server.ts'
 import { signal } from './subject.ts'
@@ -71,6 +72,27 @@ describe('the pool', () => {
     await eventually('the loss is reported', () => lost.length > 0)
     expect((await db.query({ text: 'select 1 as n', values: [] }, { signal })).rows).toEqual([{ n: '1' }])
     await db.close()
+  })
+
+  test('a connection that breaks under a query ends that query alone: this process lives on, and the next query has a new one', async () => {
+    const url = new URL(await postgres.emptyDatabase())
+    const watcher = await postgres.client(url.href)
+    const proxy = await startProxyBefore(Number(url.port))
+    url.port = String(proxy.port)
+    const db = postgresPool({ connectionString: url.href, max: 1 })
+    await db.query({ text: 'select 1', values: [] }, { signal })
+    const slow = db.query({ text: 'select pg_sleep(30)', values: [] }, { signal })
+    const ended = expect(slow).rejects.toMatchObject({ kind: 'unavailable' })
+    await eventually('the query runs', async () => {
+      return (
+        (await watcher.query(`select from pg_stat_activity where query like '%pg_sleep(30)%' and state = 'active' and pid <> pg_backend_pid()`)).rowCount === 1
+      )
+    })
+    proxy.reset()
+    await ended
+    expect((await db.query({ text: 'select 1 as n', values: [] }, { signal })).rows).toEqual([{ n: '1' }])
+    await db.close()
+    await proxy.close()
   })
 
   test('a server that is not there is unavailable, and nothing of the URL is told', async () => {

@@ -240,3 +240,21 @@ describe('who may do what', () => {
     expect(await service().from('things').select('*', { count: 'exact', head: true })).toMatchObject({ count: 1200 })
   })
 })
+
+describe('a database that dies', () => {
+  it('takes the calls under way with it and nothing else: the next call after its start is answered', async () => {
+    const slow = service().rpc('sleep', { seconds: 30 })
+    await Promise.all([slow.then(({ status }) => expect(status).toBeGreaterThanOrEqual(500)), kill()])
+    expect(cloud.standIn.process.exitCode).toBeNull()
+    await cloud.postgres.start()
+    await eventually('calls are answered again', async () => (await service().rpc('one_number')).data === 1.5)
+  })
+
+  async function kill(): Promise<void> {
+    await eventually(
+      'the call is under way',
+      async () => (await cloud.sql(`select 1 from pg_stat_activity where state = 'active' and query ilike '%sleep%' and pid <> pg_backend_pid()`)).length > 0,
+    )
+    await cloud.postgres.kill()
+  }
+})

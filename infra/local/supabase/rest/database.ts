@@ -47,8 +47,9 @@ export function createDatabase(deps: DatabaseDeps): Database {
       types: asText,
       onConnect,
     })
-    // An idle connection that breaks is replaced at the next call; without a listener it would end the process.
+    // A connection that breaks is replaced at the next call; without listeners it would end the process, and the pool listens to idle ones only.
     pool.on('error', () => undefined)
+    pool.on('connect', (client) => client.on('error', () => undefined))
     pools.set(key, pool)
     return pool
   }
