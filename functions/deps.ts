@@ -10,8 +10,10 @@ import { kafkaSubscription } from '../shared/adapters/kafka/subscription.ts'
 import { kafkaWatermarks } from '../shared/adapters/kafka/watermarks.ts'
 import { consoleLog } from '../shared/adapters/log.ts'
 import { postgresControl } from '../shared/adapters/postgres/control.ts'
+import { postgresLetters } from '../shared/adapters/postgres/letters.ts'
 import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
 import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
+import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
 import { createCaptureProbe, createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
 import { restClient } from '../shared/adapters/supabase/rest-client.ts'
@@ -23,6 +25,7 @@ import { demandsOf } from '../shared/engine/definition-faults.ts'
 import { createDeliver } from '../shared/engine/deliver.ts'
 import { AfluenteError } from '../shared/engine/errors.ts'
 import { createPersist } from '../shared/engine/persist.ts'
+import { createRedrive, keepRedriving } from '../shared/engine/redrive.ts'
 import { pipeline as definition } from '../shared/pipeline.ts'
 import type { Control } from '../shared/ports/control.ts'
 import type { Fields } from '../shared/ports/log.ts'
@@ -64,17 +67,9 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
     const control = postgresControl({ db })
     try {
       const persist = createPersist({ consumer: name, clock, log, random, conditions, nudge })
-      const handle = createDeliver({
-        consumer: name,
-        owner: `${name}:${instance}`,
-        tables: pipeline.tables,
-        sink: sinkOf(consumer, settings, db, control),
-        control,
-        publisher,
-        persist,
-        clock,
-        log,
-      })
+      const side = { consumer: name, tables: pipeline.tables, sink: sinkOf(consumer, settings, db, control), control, clock, log, random }
+      const handle = createDeliver({ ...side, owner: `${name}:${instance}`, publisher, persist })
+      const redrive = createRedrive({ ...side, owner: `${name}:${instance}/redrive`, redrives: postgresRedrives({ db }) })
       const subscription = kafkaSubscription({
         kafka,
         groupId: groupOf(name),
@@ -84,10 +79,13 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
         log,
         faultOf: kafkaFault,
       })
-      await runConsumer(
+      const read = new AbortController()
+      const running = runConsumer(
         { consumer: name, subscription, handle, conditions, nudge, clock, log, random },
         consumer.mode === 'available-now' ? { signal, untilEnd: true, budgetMs: AVAILABLE_NOW_BUDGET_MS } : { signal, untilEnd: false },
-      )
+      ).finally(() => read.abort())
+      // One instance redrives for the consumer; whoever else did by mistake would be fenced.
+      await Promise.all([running, ...(instance === 0 ? [keepRedriving({ redrive, consumer: name, nudge, log }, { signal, until: read.signal })] : [])])
     } finally {
       await Promise.allSettled([publisher.close(), db.close()])
     }
@@ -119,6 +117,13 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     fleet: fleetOf(env),
     control: postgresControl({ db }),
     operations: postgresOperations(db),
+    letters: postgresLetters({ db }),
+    redrives: postgresRedrives({ db }),
+    send: async (message, options) => {
+      const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log, retries: 0 }) })
+      const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())
+      return tooLarge.length === 0
+    },
     outbox,
     watermarks,
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),

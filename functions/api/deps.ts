@@ -1,10 +1,13 @@
 import type { AnyPipeline } from '../../shared/engine/define.ts'
+import type { OutboundMessage } from '../../shared/events/envelope.ts'
 import type { Cancellable } from '../../shared/ports/cancellable.ts'
 import type { Clock } from '../../shared/ports/clock.ts'
 import type { Control } from '../../shared/ports/control.ts'
+import type { Letters } from '../../shared/ports/letters.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import type { Operations } from '../../shared/ports/operations.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
+import type { Redrives } from '../../shared/ports/redrives.ts'
 import type { Watermarks } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
 
@@ -31,6 +34,10 @@ export interface ApiDeps {
   readonly fleet: Fleet
   readonly control: Pick<Control, 'progress'>
   readonly operations: Operations
+  readonly letters: Letters
+  readonly redrives: Pick<Redrives, 'start' | 'list' | 'find' | 'cancel'>
+  /** Puts a message on its topic; false when it is too large for it. */
+  readonly send: (message: OutboundMessage, options: Cancellable) => Promise<boolean>
   readonly outbox: { backlog(options: Cancellable): Promise<Backlog> }
   readonly watermarks: Watermarks
   /** Rings capture's doorbell. */

@@ -6,6 +6,8 @@ import { codeOf, explain } from '../../shared/engine/reason.ts'
 import { problemResponse } from '../../shared/engine/problem.ts'
 import { bearerOf, isSameSecret } from '../../shared/engine/secret.ts'
 import { ask } from './asking.ts'
+import { decidingRoutes } from './dead-letters/deciding.ts'
+import { lookingRoutes } from './dead-letters/looking.ts'
 import type { ApiDeps, Fleet } from './deps.ts'
 import { metricsText } from './metrics.ts'
 import { readiness } from './ready.ts'
@@ -99,6 +101,9 @@ export function createApi(deps: ApiDeps): Hono {
     await deps.ring({ signal: c.req.raw.signal })
     return c.json({ ok: true }, 202)
   })
+
+  api.route('/api/dead-letters', lookingRoutes(deps))
+  api.route('/api/dead-letters', decidingRoutes(deps))
 
   api.notFound((c) =>
     problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }),

@@ -1,6 +1,7 @@
 /** `npx afluente VERB`. Exit 0 well, 1 a fault found, 2 wrong use. */
 import { describe } from '../local/fault.ts'
 import { readEnvironment } from '../local/settings.ts'
+import { dlq } from './dlq.ts'
 import { rebase } from './rebase.ts'
 import { runVerb } from './run.ts'
 import { status } from './status.ts'
@@ -8,7 +9,7 @@ import { status } from './status.ts'
 process.stdout.on('error', () => undefined)
 
 process.exitCode = await runVerb(
-  { status, rebase },
+  { status, dlq, rebase },
   {
     args: process.argv.slice(2),
     env: readEnvironment(process.env),

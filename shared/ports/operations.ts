@@ -7,6 +7,8 @@ export interface AuditEntry {
   readonly action: string
   /** To what: a consumer's name. */
   readonly subject: string
+  /** Whatever more tells what was done: JSON values, no row's values. */
+  readonly details?: Readonly<Record<string, unknown>>
 }
 
 export interface DeadLetterCount {

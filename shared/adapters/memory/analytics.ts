@@ -1,7 +1,10 @@
 /** What an analytics database holds, in memory: bronze, silver, and the control tables of schema `ops`. */
 import type { LogRecord } from '../../events/envelope.ts'
-import type { DeadLetter, Fence, WriteReport } from '../../ports/sink.ts'
+import type { LetterState } from '../../events/dead-letter.ts'
 import type { Floor, Progress } from '../../ports/control.ts'
+import type { AuditEntry } from '../../ports/operations.ts'
+import type { RedriveJob } from '../../ports/redrives.ts'
+import type { DeadLetter, Fence, WriteReport } from '../../ports/sink.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 
 export interface BronzeRow {
@@ -17,15 +20,33 @@ export interface SilverRow {
 }
 
 export interface BuriedLetter extends DeadLetter {
+  readonly id: number
   readonly consumer: string
   readonly attempts: number
+  readonly state: LetterState
+  readonly firstSeenMs: number
+  readonly lastSeenMs: number
+  /** The redrive that took it last. */
+  readonly job: number | null
+  readonly reason: string | null
+  readonly replacedBy: string | null
+  readonly endedMs: number | null
+}
+
+/** A redrive, and the ids between which its letters lie: above `position`, up to `upTo`. */
+export interface StoredRedrive extends RedriveJob {
+  readonly position: number
+  readonly upTo: number
 }
 
 export interface MemoryAnalytics {
   readonly bronze: Map<string, BronzeRow>
   /** By table, then by key. */
   readonly silver: Map<string, Map<string, SilverRow>>
+  /** By consumer and the place of the record. */
   readonly letters: Map<string, BuriedLetter>
+  readonly redrives: Map<string, StoredRedrive>
+  readonly audit: (AuditEntry & { readonly details: Readonly<Record<string, unknown>> })[]
   readonly progress: Map<string, Progress>
   readonly epochs: Map<string, number>
   /** By table. */
@@ -33,7 +54,7 @@ export interface MemoryAnalytics {
 }
 
 export function memoryAnalytics(): MemoryAnalytics {
-  return { bronze: new Map(), silver: new Map(), letters: new Map(), progress: new Map(), epochs: new Map(), floors: new Map() }
+  return { bronze: new Map(), silver: new Map(), letters: new Map(), redrives: new Map(), audit: [], progress: new Map(), epochs: new Map(), floors: new Map() }
 }
 
 export function placeOf({ consumer, topic, partition }: Pick<Fence, 'consumer' | 'topic' | 'partition'>): string {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../ports/clock.ts'
 import type { Control } from '../../ports/control.ts'
+import { buryLetter } from './letters.ts'
 import { assertEpoch, count, type MemoryAnalytics, placeOf } from './analytics.ts'
 
 /** The control tables in memory. */
@@ -20,8 +21,7 @@ export function memoryControl({ analytics, clock }: { readonly analytics: Memory
       signal.throwIfAborted()
       assertEpoch(analytics, fence)
       for (const letter of letters) {
-        const id = `${fence.consumer} ${letter.record.topic}:${letter.record.partition}:${letter.record.offset}`
-        analytics.letters.set(id, { ...letter, consumer: fence.consumer, attempts: (analytics.letters.get(id)?.attempts ?? 0) + 1 })
+        buryLetter(analytics, fence.consumer, letter, clock.now())
       }
       count(analytics, fence, nextOffset, { consumed: letters.length, accepted: 0, duplicate: 0, late: 0, dead: letters.length }, clock.now())
     },

@@ -8,9 +8,12 @@ const TEXT_OID = 25
 const INT8_OID = 20
 /** Dimensions, null flag, element type, length, lower bound. */
 const HEADER_BYTES = 20
+/** An empty array has no dimension, and so neither length nor lower bound. */
+const EMPTY_BYTES = 12
 
 /** `text[]`. Unpaired surrogates become U+FFFD; a NUL is refused by Postgres (22021). */
 export function textArray(values: readonly (string | null)[]): Buffer {
+  if (values.length === 0) return empty(TEXT_OID)
   let bytes = HEADER_BYTES + 4 * values.length
   for (const value of values) if (value !== null) bytes += Buffer.byteLength(value)
   const out = Buffer.allocUnsafe(bytes)
@@ -29,6 +32,7 @@ export function textArray(values: readonly (string | null)[]): Buffer {
 
 /** `bigint[]`, from text or whole numbers; exact to 64 bits. */
 export function bigintArray(values: readonly (number | string)[]): Buffer {
+  if (values.length === 0) return empty(INT8_OID)
   const out = Buffer.allocUnsafe(HEADER_BYTES + 12 * values.length)
   let at = header(out, INT8_OID, values.length)
   for (const value of values) {
@@ -38,8 +42,14 @@ export function bigintArray(values: readonly (number | string)[]): Buffer {
   return out
 }
 
+function empty(oid: number): Buffer {
+  const out = Buffer.alloc(EMPTY_BYTES)
+  out.writeInt32BE(oid, 8)
+  return out
+}
+
 function header(out: Buffer, oid: number, length: number): number {
-  out.writeInt32BE(length === 0 ? 0 : 1, 0)
+  out.writeInt32BE(1, 0)
   out.writeInt32BE(1, 4)
   out.writeInt32BE(oid, 8)
   out.writeInt32BE(length, 12)

@@ -1,5 +1,4 @@
 /** The control tables in schema `ops`: who holds a partition, how far it is, what is dead. */
-import { createHash } from 'node:crypto'
 import { AfluenteError, isAfluenteError } from '../../engine/errors.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Control, Floor, Progress } from '../../ports/control.ts'
@@ -7,6 +6,7 @@ import type { DeadLetter, Fence } from '../../ports/sink.ts'
 import { bigintArray, textArray } from './binary-arrays.ts'
 import type { Db, Query, Result } from './db.ts'
 import { FENCE, fenced } from './fenced.ts'
+import { fingerprintOf, nextStateOf } from './letter-columns.ts'
 import { storable } from './storable-text.ts'
 
 const TAKE = `insert into ops.consumer_progress as p (consumer, topic, "partition", owner, epoch) values ($1, $2, $3, $4, 1)
@@ -19,16 +19,19 @@ where consumer = $1 and topic = $2 and "partition" = $3 and epoch = $4
 returning epoch`
 
 const BURY = `with fence as materialized (${FENCE})
-, letters as (insert into ops.dead_letter as d (consumer, topic, "partition", "offset", event_id, table_name, key, payload, headers, error_class, message, fingerprint)
-  select $1, $2, $3, l.* from fence, (select u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint
-    from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
-      as u(kafka_offset, event_id, table_name, key, payload, headers, error_class, message, fingerprint)) as l
+, letters as (insert into ops.dead_letter as d (consumer, topic, "partition", "offset", event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_at)
+  select $1, $2, $3, l.* from fence, (select u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint, to_timestamp(u.published_ms / 1000.0)
+    from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[])
+      as u(kafka_offset, event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_ms)) as l
   on conflict (consumer, topic, "partition", "offset") do update set
-    attempts = d.attempts + 1, last_seen = clock_timestamp(), error_class = excluded.error_class, message = excluded.message, fingerprint = excluded.fingerprint)
+    attempts = d.attempts + 1, last_seen = clock_timestamp(), error_class = excluded.error_class, message = excluded.message, fingerprint = excluded.fingerprint,
+    state = ${nextStateOf('bury', 'd.state')}, ended_at = case when d.state = ${nextStateOf('bury', 'd.state')} then d.ended_at end)
 , settled as (update ops.consumer_progress as p set
     next_offset = greatest(p.next_offset, $5::bigint), consumed = p.consumed + $6, dead = p.dead + $6, updated_at = clock_timestamp()
   from fence where p.consumer = $1 and p.topic = $2 and p."partition" = $3)
 select exists (select from fence) as held`
+
+const LATEST_MS = 8.64e15
 
 /** Conflicting or not, the row is locked: batches that know a lower floor are waited for, later ones wait. The greatest wins. */
 const RAISE_FLOOR = `with fence as materialized (${FENCE})
@@ -62,7 +65,14 @@ export function postgresControl({ db }: { readonly db: Db }): Control {
     },
     bury: async (letters, fence, nextOffset, options) => {
       const once = [...new Map(letters.map((letter) => [letter.record.offset, letter])).values()]
-      const values = [...placeOf(fence), nextOffset, letters.length, bigintArray(once.map(({ record }) => record.offset)), ...columnsOf(once, fence.consumer)]
+      const values = [
+        ...placeOf(fence),
+        nextOffset,
+        letters.length,
+        bigintArray(once.map(({ record }) => record.offset)),
+        ...columnsOf(once, fence.consumer),
+        bigintArray(once.map(({ record }) => storableMs(record.timestampMs))),
+      ]
       // Refusals go through: a letter that can't be stored as it is must not hold up the others.
       const { rows } = await db.query({ name: 'control-bury', text: BURY, values }, options)
       if (rows[0]?.['held'] !== 't') throw fenced(fence)
@@ -124,13 +134,9 @@ function headersOf(headers: DeadLetter['record']['headers']): string {
   return JSON.stringify(Object.fromEntries(texts))
 }
 
-/** The same for letters that fail alike: numbers and quoted texts of the message don't count. */
-function fingerprintOf({ table, code, message }: DeadLetter, consumer: string): string {
-  const alike = message.replaceAll(/\d+/g, '#').replaceAll(/"[^"]*"/g, '"…"')
-  return createHash('sha256')
-    .update(JSON.stringify([consumer, table, code, alike]))
-    .digest('hex')
-    .slice(0, 16)
+/** A stranger's record may claim a time that no date can hold. */
+function storableMs(ms: number): number {
+  return ms >= 0 && ms <= LATEST_MS ? Math.trunc(ms) : 0
 }
 
 function floorOf(row: Readonly<Record<string, unknown>>): Floor {

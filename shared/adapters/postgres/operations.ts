@@ -1,7 +1,7 @@
 import type { Operations } from '../../ports/operations.ts'
 import type { Db } from './db.ts'
 
-const AUDIT = `insert into ops.audit (actor, action, subject) values ($1, $2, $3)`
+const AUDIT = `insert into ops.audit (actor, action, subject, details) values ($1, $2, $3, $4::jsonb)`
 
 const DEAD_LETTERS = `select consumer, state, count(*) as letters from ops.dead_letter group by consumer, state order by consumer, state`
 
@@ -18,8 +18,8 @@ from (
 /** What operators ask of the analytics database beside the control tables. */
 export function postgresOperations(db: Db): Operations {
   return {
-    audit: async ({ actor, action, subject }, options) => {
-      await db.query({ text: AUDIT, values: [actor, action, subject] }, options)
+    audit: async ({ actor, action, subject, details = {} }, options) => {
+      await db.query({ text: AUDIT, values: [actor, action, subject, JSON.stringify(details)] }, options)
     },
     deadLetters: async (options) => {
       const { rows } = await db.query({ text: DEAD_LETTERS, values: [] }, options)

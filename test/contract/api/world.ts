@@ -4,7 +4,11 @@ import { createApi } from '../../../functions/api/handler.ts'
 import { sourceProbe } from '../../../functions/api/ready.ts'
 import type { InstanceStatus } from '../../../functions/deliver/handler.ts'
 import { systemClock } from '../../../shared/adapters/clock.ts'
+import { memoryAnalytics } from '../../../shared/adapters/memory/analytics.ts'
+import { memoryLetters } from '../../../shared/adapters/memory/letters.ts'
+import { memoryRedrives } from '../../../shared/adapters/memory/redrives.ts'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
+import type { OutboundMessage } from '../../../shared/events/envelope.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import type { Progress } from '../../../shared/ports/control.ts'
 import type { Backlog } from '../../../shared/ports/outbox.ts'
@@ -36,6 +40,8 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
 })
 
 export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {} }: WorldOptions = {}) {
+  const analytics = memoryAnalytics()
+  const sent: OutboundMessage[] = []
   const done: string[] = []
   const lines: unknown[] = []
   const line = (event: string, fields?: unknown) => void lines.push({ event, fields })
@@ -86,6 +92,13 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
       deadLetters: () => asked('analytics', [{ consumer: 'postgres', state: 'open', letters: 2 }]),
       latency: (windowMs) => asked('analytics', { windowMs, events: 9, p50Ms: 12.3, p99Ms: 45.6 }),
     },
+    letters: memoryLetters({ analytics, clock: systemClock() }),
+    redrives: memoryRedrives({ analytics, clock: systemClock() }),
+    send: async (message) => {
+      await asked('kafka', null)
+      sent.push(message)
+      return true
+    },
     outbox: { backlog: () => asked('supabase', backlog) },
     watermarks: {
       read: (topics) =>
@@ -103,6 +116,9 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
   }
   const api = createApi(deps)
   return {
+    analytics,
+    /** What was put on topics. */
+    sent,
     done,
     lines,
     /** A call with the operator's token. */
