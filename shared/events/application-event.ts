@@ -15,7 +15,7 @@ const schema = z.looseObject({
   valor: z.number().nullish(),
   usuario: z.string().nullish(),
   ocorrido_em: z.iso.datetime({ offset: true }),
-  payload: z.unknown(),
+  payload: z.unknown().optional(),
 })
 
 /** Every fault of the text as an application event, by member and without values; an empty list is a good one. */

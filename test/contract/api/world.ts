@@ -41,6 +41,7 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
 
 export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {} }: WorldOptions = {}) {
   const analytics = memoryAnalytics()
+  const letters = memoryLetters({ analytics, clock: systemClock() })
   const sent: OutboundMessage[] = []
   const done: string[] = []
   const lines: unknown[] = []
@@ -92,7 +93,10 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
       deadLetters: () => asked('analytics', [{ consumer: 'postgres', state: 'open', letters: 2 }]),
       latency: (windowMs) => asked('analytics', { windowMs, events: 9, p50Ms: 12.3, p99Ms: 45.6 }),
     },
-    letters: memoryLetters({ analytics, clock: systemClock() }),
+    letters: {
+      ...letters,
+      list: async (of, options) => asked('analytics', await letters.list(of, options)),
+    },
     redrives: memoryRedrives({ analytics, clock: systemClock() }),
     send: async (message) => {
       await asked('kafka', null)
