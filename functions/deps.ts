@@ -2,6 +2,7 @@
 import manifest from '../package.json' with { type: 'json' }
 import { systemClock } from '../shared/adapters/clock.ts'
 import { elasticsearchClient } from '../shared/adapters/elasticsearch/client.ts'
+import { elasticsearchCopies } from '../shared/adapters/elasticsearch/copies.ts'
 import { elasticsearchSink } from '../shared/adapters/elasticsearch/sink.ts'
 import { kafkaClient } from '../shared/adapters/kafka/connection.ts'
 import { kafkaFault } from '../shared/adapters/kafka/faults.ts'
@@ -15,9 +16,11 @@ import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
 import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
 import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
+import { postgresCopies, postgresHistory } from '../shared/adapters/postgres/traces.ts'
 import { createCaptureProbe, createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
 import { restClient } from '../shared/adapters/supabase/rest-client.ts'
 import { supabaseOutbox } from '../shared/adapters/supabase/outbox.ts'
+import { supabaseWaiting } from '../shared/adapters/supabase/waiting.ts'
 import { type WorkerSettings, workerSettings } from '../shared/config.ts'
 import { runConsumer } from '../shared/engine/consumer-run.ts'
 import { type AnyConsumer, type AnyPipeline, groupOf } from '../shared/engine/define.ts'
@@ -31,6 +34,7 @@ import type { Control } from '../shared/ports/control.ts'
 import type { Fields } from '../shared/ports/log.ts'
 import type { Outbox } from '../shared/ports/outbox.ts'
 import type { Sink } from '../shared/ports/sink.ts'
+import type { Copies } from '../shared/ports/traces.ts'
 import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
 import { sourceProbe } from './api/ready.ts'
 import type { CronDeps } from './cron/handler.ts'
@@ -124,6 +128,11 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
       const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())
       return tooLarge.length === 0
     },
+    traces: {
+      ...supabaseWaiting({ client: restClient(settings.supabase) }),
+      ...postgresHistory(db),
+      copies: Object.fromEntries(Object.entries(pipeline.consumers).map(([name, consumer]) => [name, copiesOf(consumer, settings, db)])),
+    },
     outbox,
     watermarks,
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
@@ -159,6 +168,12 @@ function sinkOf(consumer: AnyConsumer, { elasticsearch }: WorkerSettings, db: Cl
   if (consumer.sink.kind === 'postgres') return postgresSink({ db, tables: pipeline.tables, bronze: consumer.sink.bronze, silver: consumer.sink.silver })
   if (elasticsearch === undefined) throw new AfluenteError('misconfigured', 'environment', 'ELASTICSEARCH_URL: missing.')
   return elasticsearchSink({ client: elasticsearchClient(elasticsearch), control, clock: systemClock(), random: Math.random, indices: consumer.sink.indices })
+}
+
+/** What is asked of a sink about one key; none where it keeps no rows. */
+function copiesOf({ sink }: AnyConsumer, { elasticsearch }: WorkerSettings, db: ClosableDb): Copies | undefined {
+  if (sink.kind === 'postgres') return sink.silver ? postgresCopies(db) : undefined
+  return elasticsearch === undefined ? undefined : elasticsearchCopies({ client: elasticsearchClient(elasticsearch), indices: sink.indices })
 }
 
 function outboxOf({ supabase }: WorkerSettings): Outbox {

@@ -8,6 +8,7 @@ import type { Log } from '../../shared/ports/log.ts'
 import type { Operations } from '../../shared/ports/operations.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
 import type { Redrives } from '../../shared/ports/redrives.ts'
+import type { Copies, History, WaitingChanges } from '../../shared/ports/traces.ts'
 import type { Watermarks } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
 
@@ -32,12 +33,14 @@ export interface ApiDeps {
   readonly pipeline: AnyPipeline
   readonly probes: readonly Probe[]
   readonly fleet: Fleet
-  readonly control: Pick<Control, 'progress'>
+  readonly control: Pick<Control, 'progress' | 'floors'>
   readonly operations: Operations
   readonly letters: Letters
   readonly redrives: Pick<Redrives, 'start' | 'list' | 'find' | 'cancel'>
   /** Puts a message on its topic; false when it is too large for it. */
   readonly send: (message: OutboundMessage, options: Cancellable) => Promise<boolean>
+  /** Where the changes of one key are; `copies` by consumer, of those that keep the present row of each key. */
+  readonly traces: WaitingChanges & History & { readonly copies: Readonly<Record<string, Copies | undefined>> }
   readonly outbox: { backlog(options: Cancellable): Promise<Backlog> }
   readonly watermarks: Watermarks
   /** Rings capture's doorbell. */

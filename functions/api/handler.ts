@@ -12,6 +12,7 @@ import type { ApiDeps, Fleet } from './deps.ts'
 import { metricsText } from './metrics.ts'
 import { readiness } from './ready.ts'
 import { summaryOf, survey } from './survey.ts'
+import { traceRoute } from './trace.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
 const LATENCY_WINDOW_MS = 60_000
@@ -104,6 +105,7 @@ export function createApi(deps: ApiDeps): Hono {
 
   api.route('/api/dead-letters', lookingRoutes(deps))
   api.route('/api/dead-letters', decidingRoutes(deps))
+  api.route('/api/trace', traceRoute(deps))
 
   api.notFound((c) =>
     problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }),

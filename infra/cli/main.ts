@@ -5,11 +5,12 @@ import { dlq } from './dlq.ts'
 import { rebase } from './rebase.ts'
 import { runVerb } from './run.ts'
 import { status } from './status.ts'
+import { trace } from './trace.ts'
 
 process.stdout.on('error', () => undefined)
 
 process.exitCode = await runVerb(
-  { status, dlq, rebase },
+  { status, trace, dlq, rebase },
   {
     args: process.argv.slice(2),
     env: readEnvironment(process.env),

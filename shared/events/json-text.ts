@@ -34,6 +34,24 @@ export function membersOf(text: string): ReadonlyMap<string, string> | null {
   }
 }
 
+/** The elements of a JSON array as texts, in order. Null when the text is not one array. */
+export function elementsOf(text: string): readonly string[] | null {
+  const elements: string[] = []
+  let at = skipSpace(text, 0)
+  if (text[at] !== '[') return null
+  at = skipSpace(text, at + 1)
+  if (text[at] === ']') return skipSpace(text, at + 1) === text.length ? elements : null
+  for (;;) {
+    const end = endOfValue(text, at)
+    if (end < 0 || (text[at] === '"' && stringOf(text.slice(at, end)) === null)) return null
+    elements.push(text.slice(at, end))
+    at = skipSpace(text, end)
+    if (text[at] === ']') return skipSpace(text, at + 1) === text.length ? elements : null
+    if (text[at] !== ',') return null
+    at = skipSpace(text, at + 1)
+  }
+}
+
 /**
  * True when the text is an object of exactly these members in this order, printed as `row_to_json` prints it. `names` are the members'
  * beginnings (`"id":`). Exact: a name within a nested value or a string is not taken for a member. Costs a fraction of `membersOf`. False

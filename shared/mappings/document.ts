@@ -84,6 +84,7 @@ function isOpaque(type: string | undefined, value: string): boolean {
   return type.startsWith('json') || (type.startsWith('numeric') && value.length > LONGEST_NUMBER)
 }
 
-function envelopeOf({ key, version, op, id, occurredAt }: Event, syncedAt: string): string {
-  return `{"key":${JSON.stringify(key)},"version":${version},"deleted":${op === 'delete'},"check":${checkOf(key, version)},"event_id":${JSON.stringify(id)},"occurred_at":${JSON.stringify(occurredAt)},"synced_at":"${syncedAt}"}`
+function envelopeOf({ key, version, op, id, occurredAt, traceparent }: Event, syncedAt: string): string {
+  const trace = traceparent === null ? '' : `,"traceparent":${JSON.stringify(traceparent)}`
+  return `{"key":${JSON.stringify(key)},"version":${version},"deleted":${op === 'delete'},"check":${checkOf(key, version)},"event_id":${JSON.stringify(id)},"occurred_at":${JSON.stringify(occurredAt)},"synced_at":"${syncedAt}"${trace}}`
 }

@@ -8,6 +8,8 @@ export interface Caller {
   readonly role: string
   /** The claims as the token carries them, for `request.jwt.claims`. */
   readonly claims: string
+  /** The request's own header, for `request.headers`: the one that anything reads there. */
+  readonly traceparent?: string
 }
 
 export type KeyCheck = { readonly ok: true; readonly caller: Caller } | { readonly ok: false; readonly status: 401; readonly body: string }

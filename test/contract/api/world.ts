@@ -84,6 +84,31 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
           progressOf('postgres', 1, '10', [10, 0, 0, 0]),
           progressOf('elasticsearch', 0, '100', [100, 0, 0, 0]),
         ]),
+      floors: () => asked('analytics', []),
+    },
+    traces: {
+      waiting: () => asked('supabase', [{ version: 6, op: 'update', occurredAt: '2026-11-22T18:00:01.000000Z', traceparent: null }]),
+      events: () =>
+        asked('analytics', [
+          {
+            eventId: 'public.leads:5',
+            version: 5,
+            op: 'insert',
+            occurredAt: '2026-11-22T18:00:00.000000Z',
+            claimedAt: '2026-11-22T18:00:00.010000Z',
+            publishedAt: '2026-11-22T18:00:00.020000Z',
+            receivedAt: '2026-11-22T18:00:00.030000Z',
+            topic: 'afluente.public.leads',
+            partition: 0,
+            offset: '100',
+            traceparent: null,
+          },
+        ]),
+      letters: () => asked('analytics', []),
+      copies: {
+        postgres: { copy: () => asked('analytics', { version: 5, eventId: 'public.leads:5', deleted: false, syncedAt: null }) },
+        elasticsearch: { copy: () => asked('elasticsearch', null) },
+      },
     },
     operations: {
       audit: async ({ actor, action, subject }) => {

@@ -13,7 +13,7 @@ async function as(role: string): Promise<Session> {
 }
 
 /** Those of the service role, who works through PostgREST. */
-const forService = ['acknowledge', 'backlog', 'claim', 'rebase', 'release', 'resend_rows', 'ring', 'sweep']
+const forService = ['acknowledge', 'backlog', 'claim', 'rebase', 'release', 'resend_rows', 'ring', 'sweep', 'waiting']
 
 /** Those that are inlined into other statements, which a setting of their own would prevent: for each, why no search path matters. */
 const inlined = {

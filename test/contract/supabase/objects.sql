@@ -29,6 +29,7 @@ create function public.one_number() returns numeric language sql as $$ select 1.
 create function public.things_from(first int) returns setof things language sql stable as $$ select * from things where id >= first $$;
 create function public.who() returns json language sql as
 $$ select json_build_object('role', current_user, 'timeout', current_setting('statement_timeout'), 'claims', current_setting('request.jwt.claims', true)::json) $$;
+create function public.trace() returns text language sql as $$ select current_setting('request.headers', true)::json ->> 'traceparent' $$;
 create function public.sleep(seconds float8) returns void language sql as $$ select pg_sleep(seconds) $$;
 create function public.refuse(code text) returns void language plpgsql as $$ begin raise exception 'refused' using errcode = code, hint = 'ask otherwise'; end $$;
 create function hidden.secret() returns json language sql as $$ select '1'::json $$;

@@ -194,6 +194,12 @@ describe('who may do what', () => {
     expect((await cloud.client(anonKey).rpc('who')).data).toMatchObject({ role: 'anon' })
   })
 
+  it('hands the trace of a request to the database, and to no other request', async () => {
+    const trace = async (headers: Record<string, string>) => (await cloud.request('/rest/v1/rpc/trace', { method: 'POST', headers })).text()
+    expect(await trace({ traceparent: '00-a"b' })).toBe('"00-a\\"b"')
+    expect(await trace({})).toBe('null')
+  })
+
   it('keeps what a role may not have: 401 for nobody in particular, 403 for somebody', async () => {
     expect(await cloud.client(anonKey).schema('afluente').rpc('exact')).toMatchObject({ status: 401, error: { code: '42501' } })
     const user = token({ role: 'authenticated', sub: 'ana', exp: 4_000_000_000 })

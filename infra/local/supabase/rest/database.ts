@@ -32,7 +32,7 @@ const asText = { getTypeParser: () => (value: string) => value }
 
 export function createDatabase(deps: DatabaseDeps): Database {
   const pools = new Map<string, pg.Pool>()
-  const claimsOf = new WeakMap<pg.PoolClient, string>()
+  const settingsOf = new WeakMap<pg.PoolClient, string>()
   const statements = createStatementNames()
 
   const poolOf = (key: string, onConnect: (client: pg.ClientBase) => Promise<void>): pg.Pool => {
@@ -60,9 +60,12 @@ export function createDatabase(deps: DatabaseDeps): Database {
       const pool = poolOf(`${caller.role} ${schema}`, (client) => become(client, caller.role, schema, deps.statementTimeoutMs))
       const client = await pool.connect()
       try {
-        if (claimsOf.get(client) !== caller.claims) {
-          await client.query({ name: 'claims', text: `select set_config('request.jwt.claims', $1, false)`, values: [caller.claims] })
-          claimsOf.set(client, caller.claims)
+        const headers = caller.traceparent === undefined ? '{}' : JSON.stringify({ traceparent: caller.traceparent })
+        const settings = [caller.claims, headers]
+        if (settingsOf.get(client) !== settings.join()) {
+          const text = `select set_config('request.jwt.claims', $1, false), set_config('request.headers', $2, false)`
+          await client.query({ name: 'settings', text, values: settings })
+          settingsOf.set(client, settings.join())
         }
         const result = await client.query({ name: statements(statement), text: statement, values: [...values], rowMode: 'array' })
         client.release()

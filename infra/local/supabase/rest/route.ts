@@ -1,6 +1,6 @@
 /** HTTP ↔ rest: which schema, which call, which shape of answer. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Keys } from '../keys.ts'
+import type { Caller, Keys } from '../keys.ts'
 import { errorReply } from './errors.ts'
 import { RestError, type Reply } from './reply.ts'
 import type { Rpc } from './rpc.ts'
@@ -33,7 +33,8 @@ export function createRest(deps: RestDeps): Rest {
     const checked = deps.keys.check(text(request.headers['apikey']), request.headers.authorization)
     if (!checked.ok) return { status: checked.status, body: checked.body }
     try {
-      const reply = await call(deps, request, checked.caller)
+      const traceparent = text(request.headers['traceparent'])
+      const reply = await call(deps, request, { ...checked.caller, ...(traceparent === undefined ? {} : { traceparent }) })
       return request.headers.accept?.includes(single) === true ? singleOf(reply) : reply
     } catch (error) {
       return errorReply(error, checked.caller.role)
@@ -42,7 +43,7 @@ export function createRest(deps: RestDeps): Rest {
   return answer
 }
 
-async function call(deps: RestDeps, request: RestRequest, caller: { readonly role: string; readonly claims: string }): Promise<Reply> {
+async function call(deps: RestDeps, request: RestRequest, caller: Caller): Promise<Reply> {
   const reading = request.method === 'GET' || request.method === 'HEAD'
   const schema = schemaOf(deps.schemas, text(request.headers[reading ? 'accept-profile' : 'content-profile']))
   const [first = '', second, ...rest] = request.path.split('/').map(decode)
