@@ -4,6 +4,7 @@ import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
 import { latency } from './latency.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
+import { redrive } from './redrive.ts'
 import { createReport, words } from './report.ts'
 import { ownStack, runningStack } from './stack.ts'
 import { silverOnly, throughput } from './throughput.ts'
@@ -37,7 +38,7 @@ async function bench(options: BenchOptions): Promise<void> {
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
     const report = await createReport(name, stack)
-    await (name === 'latency' ? latency(stack, report, options) : throughput(stack, report, options))
+    await { latency, redrive, throughput }[name](stack, report, options)
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')
