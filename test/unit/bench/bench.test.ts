@@ -45,6 +45,7 @@ describe('options', () => {
     })
     expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
     expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ name: 'capture', rows: 100_000, rounds: 3 })
+    expect(readOptions(['redrive'])).toMatchObject({ name: 'redrive', rows: 10_000 })
     expect(readOptions(['--help'])).toBe('help')
   })
 
