@@ -83,7 +83,11 @@ create table afluente.captured_tables (
   -- What the columns were when they were last looked at (see afluente.columns_of).
   columns jsonb not null,
   captured_at timestamptz not null default now(),
+  -- Since when it has to be reconciled. What a reconcile has taken upon itself stands beside it, with that reconcile's number, so that a
+  -- mark that is made while it reads outlives it.
   reconcile_since timestamptz,
+  reconciling_since timestamptz,
+  reconciling bigint not null default 0,
   -- Since when there are changes of which the key alone was kept: the present rows arrive, what they were in between doesn't.
   keys_only_since timestamptz,
   failures bigint not null default 0,

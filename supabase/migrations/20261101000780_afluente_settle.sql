@@ -17,6 +17,7 @@ as $$
 #variable_conflict use_column
 declare
   held afluente.shards := (select s from afluente.shards s where s.shard = settle.shard);
+  former afluente.shards := held;
 begin
   if held.horizon_xid is not null and pg_snapshot_xmin(pg_current_snapshot()) <= held.horizon_xid then
     return held.settled;
@@ -31,8 +32,11 @@ begin
   set
     settled = held.settled, horizon_version = coalesce(settle.horizon, 0),
     horizon_xid = case when settle.horizon is not null then pg_current_xact_id() end
-  where s.shard = settle.shard;
-  return held.settled;
+  where
+    s.shard = settle.shard
+    -- Unless a change with an old version came in meanwhile (afluente.send_deletes), which looked for none of these.
+    and s.settled = former.settled and s.horizon_version = former.horizon_version and s.horizon_xid is not distinct from former.horizon_xid;
+  return case when found then held.settled else least(former.settled, (select s.settled from afluente.shards s where s.shard = settle.shard)) end;
 end
 $$;
 

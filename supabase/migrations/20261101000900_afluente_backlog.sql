@@ -91,7 +91,7 @@ begin
       select coalesce(json_agg(
         json_build_object(
           'table', c.schema_name || '.' || c.table_name, 'topic', c.topic, 'failures', c.failures, 'lastFailure', c.last_failure,
-          'reconcileSince', to_char(c.reconcile_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+          'reconcileSince', to_char(least(c.reconcile_since, c.reconciling_since), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
           'keysOnlySince', to_char(c.keys_only_since, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'problem', afluente.capture_problem(c.table_oid)
         )
         order by c.schema_name, c.table_name

@@ -161,6 +161,22 @@ export async function resend(session: Session, table: string, keys: readonly str
   return JSON.parse((await session.value('select afluente.resend_rows($1, $2)', [table, keys])) ?? 'null') as Resent
 }
 
+export interface DrawnDeletes {
+  readonly fence: string
+  readonly versions: readonly (readonly [key: string, version: number])[]
+}
+
+export async function drawDeletes(session: Session, table: string, keys: readonly string[]): Promise<DrawnDeletes> {
+  return JSON.parse((await session.value('select afluente.draw_deletes($1, $2)', [table, keys])) ?? 'null') as DrawnDeletes
+}
+
+export type SentDeletes = { readonly status: 'early' } | { readonly status: 'sent'; readonly sent: number; readonly there: readonly string[] }
+
+export async function sendDeletes(session: Session, table: string, fence: string, versions: DrawnDeletes['versions']): Promise<SentDeletes> {
+  const values = [table, fence, versions.map(([key]) => key), versions.map(([, version]) => version)]
+  return JSON.parse((await session.value('select afluente.send_deletes($1, $2, $3, $4)', values)) ?? 'null') as SentDeletes
+}
+
 export interface BacklogAnswer {
   readonly rows: number
   readonly oldestMs: number | null

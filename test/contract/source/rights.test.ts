@@ -13,7 +13,22 @@ async function as(role: string): Promise<Session> {
 }
 
 /** Those of the service role, who works through PostgREST. */
-const forService = ['acknowledge', 'backlog', 'claim', 'rebase', 'release', 'resend_rows', 'ring', 'sweep', 'waiting']
+const forService = [
+  'acknowledge',
+  'backlog',
+  'begin_reconcile',
+  'claim',
+  'drained',
+  'draw_deletes',
+  'end_reconcile',
+  'rebase',
+  'release',
+  'resend_rows',
+  'ring',
+  'send_deletes',
+  'sweep',
+  'waiting',
+]
 
 /** Those that are inlined into other statements, which a setting of their own would prevent: for each, why no search path matters. */
 const inlined = {
@@ -81,7 +96,15 @@ describe('the functions of the schema', () => {
     const dynamic = await source.run(
       `select proname as name, prosrc as body from pg_proc where pronamespace = 'afluente'::regnamespace and prosrc ~* '\\mexecute\\M' and proname !~ '^(capture|read|lock)_public_' order by 1`,
     )
-    expect(dynamic.map((row) => row['name'])).toEqual(['capture_table', 'capture_truncate', 'drop_triggers', 'read_images', 'release_table', 'resend_rows'])
+    expect(dynamic.map((row) => row['name'])).toEqual([
+      'capture_table',
+      'capture_truncate',
+      'drop_triggers',
+      'read_images',
+      'release_table',
+      'resend_rows',
+      'send_deletes',
+    ])
     const unquoted = dynamic
       .flatMap(({ name, body }) => [...(body ?? '').matchAll(/execute format\(\s*(?:\$\w+\$[\s\S]*?\$\w+\$|'[^']*')/g)].map(([text]) => [name, text] as const))
       .filter(([, text]) => /%(\d\$)?s/.test(text))
@@ -162,7 +185,8 @@ describe('the service role', () => {
   it('works through its functions and touches no table', async () => {
     const session = await as('service_role')
     await session.run(
-      `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring(); select afluente.rebase(); select afluente.resend_rows('public.leads', '{}')`,
+      `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring(); select afluente.rebase(); select afluente.resend_rows('public.leads', '{}');
+        select afluente.begin_reconcile('public.leads'); select afluente.end_reconcile('public.leads', 0); select afluente.drained(); select afluente.draw_deletes('public.leads', '{}'); select afluente.send_deletes('public.leads', '3', '{}', '{}')`,
     )
     for (const { name } of await source.run(`select relname as name from pg_class where relnamespace = 'afluente'::regnamespace and relkind = 'r'`))
       for (const sql of [`select * from afluente.${name}`, `delete from afluente.${name}`, `insert into afluente.${name} default values`])
