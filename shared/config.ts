@@ -76,6 +76,13 @@ export interface DeploySettings {
   readonly sourceUrl: string | undefined
 }
 
+/** What somebody works with who reads the source and sends through its outbox, from the command line. */
+export interface OperatorSettings {
+  readonly supabase: SupabaseSettings
+  readonly sourceUrl: string
+  readonly analyticsUrl: string
+}
+
 export interface WorkerSettings {
   readonly supabase: SupabaseSettings
   readonly kafka: KafkaSettings
@@ -110,6 +117,13 @@ const deployShape = {
   ...elasticsearchShape,
   ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:'),
   SOURCE_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+}
+
+const operatorShape = {
+  SUPABASE_URL: url('http:', 'https:'),
+  SUPABASE_SERVICE_ROLE_KEY: secret,
+  SOURCE_DATABASE_URL: url('postgres:', 'postgresql:'),
+  ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:'),
 }
 
 /** Settings of the capture function. Throws `misconfigured` with every fault, by name. */
@@ -150,6 +164,12 @@ export function deploySettings(environment: Environment, demands: Demands): Depl
     elasticsearch: elasticsearchOf(values),
     sourceUrl: values.SOURCE_DATABASE_URL,
   }
+}
+
+/** Throws `misconfigured` with every fault, by name. */
+export function operatorSettings(environment: Environment): OperatorSettings {
+  const values = parse(z.object(operatorShape), environment, [])
+  return { supabase: supabaseOf(values), sourceUrl: values.SOURCE_DATABASE_URL, analyticsUrl: values.ANALYTICS_DATABASE_URL }
 }
 
 function workerFaults(environment: Environment): string[] {

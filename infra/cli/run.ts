@@ -7,7 +7,7 @@ export interface RunContext extends VerbContext {
 }
 
 /** Finds the verb and runs it. Never throws: what went wrong is told, and is in the exit code. */
-export async function runVerb(verbs: Readonly<Record<string, Verb>>, { args, env, out, err, describe }: RunContext): Promise<Exit> {
+export async function runVerb(verbs: Readonly<Record<string, Verb>>, { args, env, out, err, describe, seat }: RunContext): Promise<Exit> {
   const [name = '', ...rest] = args
   const list = Object.entries(verbs).map(([verb, { summary }]) => `  ${verb.padEnd(12)} ${summary}`)
   const help = ['npx afluente VERB', '', ...list, '', 'npx afluente VERB --help tells more. Exit: 0 well, 1 a fault found, 2 wrong use.']
@@ -25,7 +25,7 @@ export async function runVerb(verbs: Readonly<Record<string, Verb>>, { args, env
     return EXIT.well
   }
   try {
-    return await verb.run({ args: rest, env, out })
+    return await verb.run({ args: rest, env, out, ...(seat === undefined ? {} : { seat }) })
   } catch (error) {
     if (error instanceof WrongUse) {
       err(error.showsUsage ? `${error.message}\n\n${verb.usage}` : error.message)

@@ -9,6 +9,15 @@ export interface VerbContext {
   readonly env: NodeJS.ProcessEnv
   /** One line for people, or the one JSON value. */
   readonly out: (line: string) => void
+  /** The person in front of it, where there is one. */
+  readonly seat?: Seat
+}
+
+export interface Seat {
+  /** Aborts with Ctrl-C. */
+  readonly signal: AbortSignal
+  /** A line that is written over by the next; null takes it away. Undefined where there is no terminal. */
+  readonly moving: ((text: string | null) => void) | undefined
 }
 
 export interface Verb {

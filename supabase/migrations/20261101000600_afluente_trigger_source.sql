@@ -29,6 +29,7 @@ declare
   key_values text;
   key_members text;
   key_types text;
+  key_found text;
   same_key text;
   prints_alike boolean;
   change text;
@@ -55,8 +56,13 @@ begin
       format('key%s %s', k.position, format_type(b.atttypid, b.atttypmod))
       || case when b.attcollation <> t.typcollation then format(' collate %I.%I', ls.nspname, l.collname) else '' end,
       ', ' order by k.position
+    ),
+    -- A key of jsonb may be the null of json, which a record takes for none.
+    string_agg(
+      case t.oid when 'jsonb'::regtype then format('coalesce(r.key%s, ''null'') as key%1$s', k.position) else format('r.key%s', k.position) end,
+      ', ' order by k.position
     )
-  into key_text, key_values, same_key, prints_alike, key_members, key_types
+  into key_text, key_values, same_key, prints_alike, key_members, key_types, key_found
   from unnest(key_columns) with ordinality k (name, position)
   join pg_attribute b on b.attrelid = relation.oid and b.attname = k.name
   join pg_type t on t.oid = b.atttypid
@@ -181,7 +187,7 @@ set jit = off
 as $read$
   select touched.key, present.image
   from (
-    select k.key, r.* from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
+    select k.key, {key found} from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
   ) touched
   left join lateral (select {read image} as image from {table} r where {same key}{same text} offset 0) present on true
 $read$;
@@ -204,7 +210,7 @@ set jit = off
 as $lock$
   select touched.key, held.locked is not null, held.locked is not null or present.there is not null
   from (
-    select k.key, r.* from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
+    select k.key, {key found} from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
   ) touched
   left join lateral (
     select true as locked from {table} r where {same key} and {key text} = touched.key offset 0 for share skip locked
@@ -258,7 +264,7 @@ $lock$$function$;
   source := replace(replace(replace(source, '$capture$', '{quote}'), '$read$', '{quote}'), '$lock$', '{quote}');
   source := replace(source, '{hidden columns}', format('afluente.hidden_columns({relation}::regclass, %L) || {hidden names}', hidden_numbers));
   return afluente.fill(source, json_build_object(
-    'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types,
+    'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types, 'key found', key_found,
     'table', case relation.relkind when 'p' then '' else 'only ' end || full_name,
     'hidden names', format('%L::text[]', afluente.hidden_columns("table", hidden_numbers)), 'relation', quote_literal(full_name),
     'name', quote_literal(schema_name || '.' || relation.relname), 'topic', quote_literal(topic),

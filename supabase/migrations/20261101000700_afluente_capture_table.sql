@@ -231,6 +231,9 @@ begin
     with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns,
     reconcile_since = least(c.reconcile_since, excluded.reconcile_since), keys_only_since = least(c.keys_only_since, excluded.keys_only_since),
     failures = c.failures + excluded.failures, last_failure = coalesce(excluded.last_failure, c.last_failure);
+  if former_function is null then
+    perform afluente.offer_backfill("table");
+  end if;
   if unseen then
     perform afluente.note_failure(
       own_schema || '.' || relation.relname, '55000', 'the table was written while it was not captured: it needs a reconcile'

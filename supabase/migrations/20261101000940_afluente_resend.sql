@@ -32,10 +32,11 @@ declare
   gone text[];
 begin
   if captured.table_oid is null then
-    raise exception 'afluente: % is not captured', coalesce("table"::text, 'null') using hint = 'select afluente.capture_table(''<table>'') captures it.';
+    raise exception using errcode = '42704', message = format('afluente: %s is not captured', coalesce("table"::text, 'null')),
+      hint = 'select afluente.capture_table(''<table>'') captures it.';
   elsif captured.exclude <> '{}' and captured.numbers_of <> captured.table_oid then
-    raise exception 'afluente: % came out of a dump, and which columns it excludes is not known', source_table
-      using hint = 'Capture it again: select afluente.capture_table(''<table>'', exclude => …).';
+    raise exception using errcode = '42P16', message = format('afluente: %s came out of a dump, and which columns it excludes is not known', source_table),
+      hint = 'Capture it again: select afluente.capture_table(''<table>'', exclude => …).';
   elsif current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = '25001', message = 'afluente: under an old snapshot the rows are not seen as they are',
       hint = 'Call this in a transaction of the level READ COMMITTED.';

@@ -1,4 +1,5 @@
 /** What must hold of rows that are sent again, beside whoever writes them. Each throws when it does not. */
+import { settle, unwrap } from '../../shared/engine/settled.ts'
 import { eventually } from './poll.ts'
 import { seededRandom } from './random.ts'
 import { check } from './source-properties.ts'
@@ -21,7 +22,7 @@ async function makeHot(source: Source, { sabotage }: Sabotage): Promise<void> {
 }
 
 /** In version order a read shows the row as the changes before it have left it, and there is none of a row that they have ended. */
-function assertNoneIsStale(rows: readonly OutboxRow[], start: ReadonlyMap<string, string>): void {
+export function assertNoneIsStale(rows: readonly OutboxRow[], start: ReadonlyMap<string, string>): void {
   const present = new Map<string, string | null>(start)
   for (const { after, key, op, version } of rows) {
     const before = present.get(key) ?? null
@@ -100,7 +101,7 @@ export async function assertReadsKillNoWriter(source: Source, options: Sabotage 
   const pid = await sender.value('select pg_backend_pid()')
   await user.run(`begin; update ${TABLE} set n = n + 1 where id = 4`)
   let answered = false
-  const sending = resend(sender, TABLE, ['[1]', '[2]', '[3]', '[4]', '[5]']).finally(() => (answered = true))
+  const sending = settle(resend(sender, TABLE, ['[1]', '[2]', '[3]', '[4]', '[5]']).finally(() => (answered = true)))
   await eventually('the sender has answered or waits', async () => {
     if (answered) return true
     return (await source.value(`select wait_event_type = 'Lock' from pg_stat_activity where pid = $1`, [pid])) === 't'
@@ -111,6 +112,6 @@ export async function assertReadsKillNoWriter(source: Source, options: Sabotage 
     await user.run('commit')
     await sending
   }
-  const { locked, sent } = await sending
+  const { locked, sent } = unwrap(await sending)
   check(sent === 4 && locked.join() === '[4]', `sent ${sent}, locked ${locked.join()}`)
 }

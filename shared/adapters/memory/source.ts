@@ -38,12 +38,20 @@ export interface Transaction {
 export interface MemorySource {
   readonly outbox: Outbox
   begin(): Transaction
+  /** Sends rows as reads, as they stand, where no open transaction holds them. */
+  resend(table: string, keys: readonly string[]): Resent
   /** The committed rows of a table by key. */
   rows(table: string): ReadonlyMap<string, string>
   /** Every change that was ever committed, in the order of commits. */
   readonly history: readonly Change[]
   /** What lies in the outbox and can be seen. */
   readonly waiting: readonly Change[]
+}
+
+export interface Resent {
+  readonly sent: number
+  readonly locked: readonly string[]
+  readonly gone: readonly string[]
 }
 
 export interface MemorySourceOptions {
@@ -69,6 +77,10 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
   const draw = (change: Omit<Change, 'version' | 'topic' | 'occurredAt'>): Change => {
     lastVersion += 1
     return { ...change, version: lastVersion, topic: `afluente.${change.table}`, occurredAt: new Date(clock.now()).toISOString().replace('Z', '000Z') }
+  }
+  const put = (change: Change) => {
+    history.push(change)
+    rows.set(change.version, { shard: hashOf(change.key) % shards, change })
   }
   /** The transaction that holds the row, or the whole table. */
   const holderOf = (table: string, key: string) => locks.get(`${table} ${key}`) ?? locks.get(`${table} ${TRUNCATE_KEY}`)
@@ -114,8 +126,7 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
           if (change.op === 'truncate') committed(change.table).clear()
           else if (change.after === null) committed(change.table).delete(change.key)
           else committed(change.table).set(change.key, change.after)
-          history.push(change)
-          rows.set(change.version, { shard: hashOf(change.key) % shards, change })
+          put(change)
         }
         end()
       },
@@ -127,6 +138,16 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
   return {
     outbox: memoryOutbox({ rows, clock, shards }),
     begin,
+    resend: (table, keys) => {
+      const there = [...new Set(keys)].filter((key) => committed(table).has(key))
+      const free = there.filter((key) => holderOf(table, key) === undefined)
+      for (const key of free) put(draw({ table, key, op: 'read', before: null, after: committed(table).get(key) ?? null, traceparent: null }))
+      return {
+        sent: free.length,
+        locked: there.filter((key) => !free.includes(key)),
+        gone: [...new Set(keys)].filter((key) => !there.includes(key)),
+      }
+    },
     rows: committed,
     history,
     get waiting() {

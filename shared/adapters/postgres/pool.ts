@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT_MS = 5_000
 const GRACE_MS = 5_000
 
 /** Values as the text Postgres sent: a `Date` would cut microseconds off, a double digits. */
-const asText = { getTypeParser: () => (value: string | Buffer) => String(value) }
+export const asText = { getTypeParser: () => (value: string | Buffer) => String(value) }
 
 /**
  * A pool that opens connections when they are needed. Promises: a query that was cancelled or timed out takes its connection
@@ -46,7 +46,7 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
 
   return {
     query: async ({ name, text, values }, { signal }) => {
-      const end = endOf(signal, deadlineMs)
+      const end = endOf(signal, deadlineMs, 'The analytics database')
       try {
         const client = await connected(pool, end.reached)
         let sound = false
@@ -73,7 +73,7 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
 }
 
 /** A connection that comes after the end goes back unused. */
-async function connected(pool: pg.Pool, end: Promise<never>): Promise<pg.PoolClient> {
+export async function connected(pool: pg.Pool, end: Promise<never>): Promise<pg.PoolClient> {
   const connecting = pool.connect()
   try {
     return await Promise.race([connecting, end])
@@ -87,12 +87,12 @@ async function connected(pool: pg.Pool, end: Promise<never>): Promise<pg.PoolCli
 }
 
 /** Rejects when the signal aborts or the time is up, whichever is first. */
-function endOf(signal: AbortSignal, ms: number): { readonly reached: Promise<never>; forget(): void } {
+export function endOf(signal: AbortSignal, ms: number, who: string): { readonly reached: Promise<never>; forget(): void } {
   const { promise, reject } = Promise.withResolvers<never>()
   // Raced against; alone, it may reject with nobody listening.
   promise.catch(() => undefined)
   const abort = () => reject(signal.reason)
-  const timer = setTimeout(() => reject(new AfluenteError('unavailable', 'timeout', `The analytics database gave no answer in ${ms} ms.`)), ms)
+  const timer = setTimeout(() => reject(new AfluenteError('unavailable', 'timeout', `${who} gave no answer in ${ms} ms.`)), ms)
   if (signal.aborted) abort()
   signal.addEventListener('abort', abort, { once: true })
   return {

@@ -1,43 +1,10 @@
 /** The outbox through PostgREST, as supabase-js calls it. One JSON value a call, parsed once, its shape checked here. */
 import { type Change, isOp } from '../../events/change.ts'
-import { AfluenteError } from '../../engine/errors.ts'
 import type { Backlog, Claim, Keeps, Outbox, Settled, TableBacklog } from '../../ports/outbox.ts'
-import { faultOf, type RpcFailure } from './faults.ts'
+import { type CallDeps, createCall, interval, isRecord, isTextOrNull, unreadable } from './call.ts'
 
-/** What this adapter needs of a supabase-js client. */
-export interface RpcClient {
-  schema(name: 'afluente'): { rpc(name: string, args: Readonly<Record<string, unknown>>): RpcCall }
-}
-
-export interface RpcCall {
-  abortSignal(signal: AbortSignal): PromiseLike<RpcAnswer>
-}
-
-export interface RpcAnswer {
-  readonly data: unknown
-  readonly error: RpcFailure | null
-  /** The HTTP status; 0 when there was no answer. */
-  readonly status: number
-}
-
-export interface SupabaseOutboxDeps {
-  readonly client: RpcClient
-  /** How long an answer may take, beyond what the call itself may wait. Above PostgREST's own limit for statements, 8 s. */
-  readonly timeoutMs?: number
-}
-
-export function supabaseOutbox({ client, timeoutMs = 10_000 }: SupabaseOutboxDeps): Outbox {
-  const call = async (name: string, args: Readonly<Record<string, unknown>>, signal: AbortSignal, waitMs = 0): Promise<Readonly<Record<string, unknown>>> => {
-    const { done, limited } = limit(signal, timeoutMs + waitMs)
-    try {
-      const { data, error, status } = await client.schema('afluente').rpc(name, args).abortSignal(limited)
-      if (error !== null) throw faultOf(name, status, error)
-      if (!isRecord(data)) throw unreadable(name, 'it is not a JSON object')
-      return data
-    } finally {
-      done()
-    }
-  }
+export function supabaseOutbox(deps: CallDeps): Outbox {
+  const call = createCall(deps)
   return {
     claim: async ({ beside, floor, leaseMs, maxBytes, maxRows, owner, shard, waitMs }, { signal }) => {
       const args = { shard, owner, lease: interval(leaseMs), floor, max_rows: maxRows, max_bytes: maxBytes, wait: interval(waitMs), beside }
@@ -47,26 +14,6 @@ export function supabaseOutbox({ client, timeoutMs = 10_000 }: SupabaseOutboxDep
     release: async (shard, epoch, { signal }) => settledOf('release', await call('release', { shard, epoch }, signal)),
     backlog: async ({ signal }) => backlogOf(await call('backlog', {}, signal)),
   }
-}
-
-/** The caller's signal with a time limit of this call. */
-function limit(signal: AbortSignal, ms: number): { readonly limited: AbortSignal; readonly done: () => void } {
-  const controller = new AbortController()
-  const abort = () => controller.abort()
-  if (signal.aborted) abort()
-  const timer = setTimeout(abort, ms)
-  signal.addEventListener('abort', abort)
-  return {
-    limited: controller.signal,
-    done: () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-    },
-  }
-}
-
-function interval(ms: number): string {
-  return `${ms} milliseconds`
 }
 
 function claimOf(answer: Readonly<Record<string, unknown>>): Claim {
@@ -140,20 +87,4 @@ function tableOf(entry: unknown): TableBacklog {
 
 function isKeeps(value: unknown): value is Keeps {
   return KEEPS.includes(value)
-}
-
-function isTextOrNull(value: unknown): value is string | null {
-  return value === null || typeof value === 'string'
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function unreadable(name: string, why: string): AfluenteError {
-  return new AfluenteError(
-    'misconfigured',
-    'unreadable-answer',
-    `afluente.${name} answered something this version does not know (${why}). Apply the migrations in supabase/migrations, then deploy capture again.`,
-  )
 }

@@ -1,6 +1,6 @@
 /** As much of supabase-js as calling a function takes, for the Worker: the whole client would add 150 KB (gzip) to its bundle. */
 import type { SupabaseSettings } from '../../config.ts'
-import type { RpcAnswer, RpcClient } from './outbox.ts'
+import type { RpcAnswer, RpcClient } from './call.ts'
 
 /** Calls PostgREST's `/rest/v1/rpc/<name>` with the service role's key. Never throws: what went wrong is in the answer, as supabase-js gives it. */
 export function restClient({ url, serviceRoleKey }: Pick<SupabaseSettings, 'url' | 'serviceRoleKey'>): RpcClient {

@@ -4,7 +4,7 @@ import { AfluenteError } from '../../engine/errors.ts'
 import type { WaitingChange, WaitingChanges } from '../../ports/traces.ts'
 import { qualifiedName } from '../../tables/table.ts'
 import { faultOf } from './faults.ts'
-import type { RpcClient } from './outbox.ts'
+import type { RpcClient } from './call.ts'
 
 export function supabaseWaiting({ client }: { readonly client: RpcClient }): WaitingChanges {
   return {

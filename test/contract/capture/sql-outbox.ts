@@ -1,6 +1,7 @@
 /** The product's outbox adapter with its calls going to Postgres directly, as the service role: PostgREST's one statement a call. */
 import pg from 'pg'
-import { type RpcClient, supabaseOutbox } from '../../../shared/adapters/supabase/outbox.ts'
+import type { RpcClient } from '../../../shared/adapters/supabase/call.ts'
+import { supabaseOutbox } from '../../../shared/adapters/supabase/outbox.ts'
 import type { Outbox } from '../../../shared/ports/outbox.ts'
 
 export interface SqlOutbox {
@@ -10,6 +11,11 @@ export interface SqlOutbox {
 
 /** `connections`: a claim that waits keeps one. */
 export function sqlOutbox(url: string, connections: number): SqlOutbox {
+  const { client, close } = sqlClient(url, connections)
+  return { outbox: supabaseOutbox({ client }), close }
+}
+
+export function sqlClient(url: string, connections: number): { readonly client: RpcClient; close(): Promise<void> } {
   const pool = new pg.Pool({ connectionString: url, max: connections, options: '-c role=service_role' })
   pool.on('error', () => undefined)
   const client: RpcClient = {
@@ -28,5 +34,5 @@ export function sqlOutbox(url: string, connections: number): SqlOutbox {
       }),
     }),
   }
-  return { outbox: supabaseOutbox({ client }), close: () => pool.end() }
+  return { client, close: () => pool.end() }
 }

@@ -74,6 +74,7 @@ describe('rows that are sent again', () => {
     ['numeric', '1.00', '[1.0]'],
     ['text', `'a'`, '["a" ]'],
     ['text[]', `'{a}'`, '[["a"] ]'],
+    ['jsonb', `'null'`, '[ null]'],
   ])('have no second name: another text of a key of %s is a key that is gone', async (type, value, other) => {
     await source.run(`create table public.keyed (id ${type} primary key); insert into public.keyed values (${value})`)
     await source.run(`select afluente.capture_table('public.keyed')`)

@@ -21,11 +21,17 @@ const forService = [
   'drained',
   'draw_deletes',
   'end_reconcile',
+  'hold_backfill',
+  'list_backfills',
   'rebase',
   'release',
+  'release_backfill',
   'resend_rows',
   'ring',
+  'send_backfill',
   'send_deletes',
+  'start_backfill',
+  'steer_backfill',
   'sweep',
   'waiting',
 ]
@@ -100,6 +106,7 @@ describe('the functions of the schema', () => {
       'capture_table',
       'capture_truncate',
       'drop_triggers',
+      'offer_backfill',
       'read_images',
       'release_table',
       'resend_rows',
@@ -186,7 +193,9 @@ describe('the service role', () => {
     const session = await as('service_role')
     await session.run(
       `select afluente.claim(0, 'me'); select afluente.acknowledge(0, 1, '{}'); select afluente.release(0, 1); select afluente.backlog(); select afluente.sweep(); select afluente.ring(); select afluente.rebase(); select afluente.resend_rows('public.leads', '{}');
-        select afluente.begin_reconcile('public.leads'); select afluente.end_reconcile('public.leads', 0); select afluente.drained(); select afluente.draw_deletes('public.leads', '{}'); select afluente.send_deletes('public.leads', '3', '{}', '{}')`,
+        select afluente.begin_reconcile('public.leads'); select afluente.end_reconcile('public.leads', 0); select afluente.drained(); select afluente.draw_deletes('public.leads', '{}'); select afluente.send_deletes('public.leads', '3', '{}', '{}');
+        select afluente.start_backfill('public.leads'); select afluente.hold_backfill(1, 'me'); select afluente.send_backfill(1, 1); select afluente.list_backfills();
+        select afluente.steer_backfill(1, 'pause'); select afluente.release_backfill(1, 1)`,
     )
     for (const { name } of await source.run(`select relname as name from pg_class where relnamespace = 'afluente'::regnamespace and relkind = 'r'`))
       for (const sql of [`select * from afluente.${name}`, `delete from afluente.${name}`, `insert into afluente.${name} default values`])

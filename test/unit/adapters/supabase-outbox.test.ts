@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type RpcAnswer, supabaseOutbox } from '../../../shared/adapters/supabase/outbox.ts'
+import type { RpcAnswer } from '../../../shared/adapters/supabase/call.ts'
+import { supabaseOutbox } from '../../../shared/adapters/supabase/outbox.ts'
 
 const signal = new AbortController().signal
 const request = { shard: 0, owner: 'me', leaseMs: 3_000, floor: 7, beside: [5, 6], maxRows: 10, maxBytes: 1_000, waitMs: 250 }

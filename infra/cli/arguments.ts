@@ -1,0 +1,21 @@
+/** Reading what stands behind a verb. Each throws `WrongUse` with what is wrong. */
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { WrongUse } from './verb.ts'
+
+type Parsed<T extends ParseArgsOptionsConfig> = ReturnType<typeof parseArgs<{ args: string[]; options: T; strict: true; allowPositionals: true }>>
+
+export function readArguments<const T extends ParseArgsOptionsConfig>(args: readonly string[], options: T): Parsed<T> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: true })
+  } catch (error) {
+    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
+  }
+}
+
+/** A whole number from 1 on; undefined where none is given. */
+export function wholeNumber(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) throw new WrongUse(`${option}: '${text}' is no whole number from 1 on`)
+  return value
+}

@@ -1,0 +1,126 @@
+/** The source database over SOURCE_DATABASE_URL, for reading alone. */
+import pg from 'pg'
+import { AfluenteError, type FaultKind } from '../../engine/errors.ts'
+import type { Cancellable } from '../../ports/cancellable.ts'
+import type { Query, Result } from './db.ts'
+import { masked } from './faults.ts'
+import { asText, connected, endOf } from './pool.ts'
+
+export interface ReadQuery extends Query {
+  /** Schemas in which operators of the key's types lie, beside pg_catalog and those of the role. */
+  readonly operatorSchemas?: readonly string[]
+}
+
+/**
+ * Each query is a transaction of its own that can write nothing, and prints values as the triggers do, whatever the role's settings.
+ * All values come as text (or null). Not its job: retries. Errors: `unavailable`, `misconfigured`, and `refused` where the statement itself is wrong.
+ */
+export interface ReadOnlyDb {
+  read(query: ReadQuery, options: Cancellable): Promise<Result>
+  close(): Promise<void>
+}
+
+export interface SourceDbSettings {
+  readonly connectionString: string
+  readonly max?: number
+  /** The server's limit for a statement. A condition without an index reads a whole table. */
+  readonly statementTimeoutMs?: number
+}
+
+/** As the functions of the schema afluente have it. A statement whose client is gone ends. */
+const SETTINGS = [
+  ['timezone', 'UTC'],
+  ['datestyle', 'ISO, YMD'],
+  ['intervalstyle', 'postgres'],
+  ['extra_float_digits', '1'],
+  ['bytea_output', 'hex'],
+  ['client_connection_check_interval', '2s'],
+  ['jit', 'off'],
+] as const
+
+const CONNECT_TIMEOUT_MS = 10_000
+const GRACE_MS = 5_000
+
+export function sourceDb({ connectionString, max = 2, statementTimeoutMs = 300_000 }: SourceDbSettings): ReadOnlyDb {
+  const pool = new pg.Pool({ connectionString, max, application_name: 'afluente', connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, types: asText })
+  pool.on('error', () => undefined)
+  // Of a connection in use the query tells.
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  return {
+    read: async ({ operatorSchemas = [], text, values }, { signal }) => {
+      const end = endOf(signal, statementTimeoutMs + GRACE_MS, 'The source database')
+      try {
+        const client = await connected(pool, end.reached)
+        let sound = false
+        const read = async () => {
+          await client.query(beginning(operatorSchemas, statementTimeoutMs))
+          const { rows } = await client.query<Readonly<Record<string, unknown>>>({ text, values: [...values] })
+          await client.query('commit')
+          return rows
+        }
+        try {
+          const rows = await Promise.race([read(), end.reached])
+          sound = true
+          return { rows }
+        } catch (error) {
+          if (error instanceof pg.DatabaseError) sound = await client.query('rollback').then(yes, no)
+          throw error
+        } finally {
+          client.release(!sound)
+        }
+      } catch (error) {
+        throw signal.aborted ? error : faultOf(error)
+      } finally {
+        end.forget()
+      }
+    },
+    close: () => pool.end(),
+  }
+}
+
+const yes = () => true
+const no = () => false
+
+function beginning(operatorSchemas: readonly string[], statementTimeoutMs: number): string {
+  const path = ['pg_catalog', ...operatorSchemas.map((schema) => pg.escapeIdentifier(schema))].join(', ')
+  const settings = [...SETTINGS, ['statement_timeout', String(statementTimeoutMs)] as const].map(
+    ([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`,
+  )
+  return `begin isolation level read committed read only;
+    select ${settings.join(', ')}, set_config('search_path', concat_ws(', ', ${pg.escapeLiteral(path)}, nullif(current_setting('search_path'), '')), true)`
+}
+
+/** By SQLSTATE, the longest prefix first. What is not listed is `unavailable`: asking again loses nothing. */
+const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string])[] = [
+  ['42501', 'misconfigured', 'The role of SOURCE_DATABASE_URL may not read it: grant it select on the table, and usage on its schema.'],
+  ['57014', 'unavailable', 'It took too long: an index for the condition helps.'],
+  ['28', 'misconfigured', 'Check the user and password in SOURCE_DATABASE_URL.'],
+  ['3D', 'misconfigured', 'Check the database name in SOURCE_DATABASE_URL.'],
+  ['0A', 'refused', ''],
+  ['21', 'refused', ''],
+  ['22', 'refused', ''],
+  ['25006', 'refused', 'Reading may not write.'],
+  ['42', 'refused', ''],
+  ['P0', 'refused', ''],
+]
+
+function faultOf(error: unknown): AfluenteError {
+  if (error instanceof AfluenteError) return error
+  const state = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
+  if (state === '') {
+    return new AfluenteError(
+      'unavailable',
+      'connection',
+      `No connection to the source database (${codeOf(error)}). Check that it runs and that SOURCE_DATABASE_URL leads to it.`,
+      { cause: error },
+    )
+  }
+  const [, kind, advice] = KINDS.find(([prefix]) => state.startsWith(prefix)) ?? ['', 'unavailable' as const, 'Try again.']
+  const message = masked(error instanceof Error ? error.message : '', state)
+  return new AfluenteError(kind, state, `Postgres: ${message} (${state}).${advice === '' ? '' : ` ${advice}`}`, { cause: error })
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined
+  return typeof code === 'string' ? code : 'no answer'
+}

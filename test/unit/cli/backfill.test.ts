@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest'
+import { backfill } from '../../../infra/cli/backfill.ts'
+import { rateMeter } from '../../../infra/cli/backfill/rate-meter.ts'
+import { countsOf, listLine, progressLine, selectionOf, timeLeft, totalOf } from '../../../infra/cli/backfill/words.ts'
+import { runVerb } from '../../../infra/cli/run.ts'
+import { sync } from '../../../infra/cli/sync.ts'
+import { describe as tell } from '../../../infra/local/fault.ts'
+import type { Backfill } from '../../../shared/ports/backfills.ts'
+
+async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const out: string[] = []
+  const err: string[] = []
+  const exit = await runVerb(
+    { backfill, sync },
+    { args, env: { AFLUENTE_HOME: '/nowhere/at/all', ...env }, out: (line) => out.push(line), err: (line) => err.push(line), describe: tell },
+  )
+  return { exit, out: out.join('\n'), err: err.join('\n') }
+}
+
+const one: Backfill = {
+  id: 3,
+  table: 'public.leads',
+  condition: null,
+  since: null,
+  limit: null,
+  state: 'running',
+  worked: true,
+  reached: '["a"]',
+  waiting: [],
+  estimate: 1_000_000,
+  seen: 450_000,
+  sent: 449_990,
+  gone: 10,
+  failed: 0,
+  beganAt: '2026-11-22T18:00:00.000000Z',
+  endedAt: null,
+}
+
+describe('npx afluente backfill and sync', () => {
+  test('help when asked', async () => {
+    expect(await run(['backfill', '--help'])).toMatchObject({ exit: 0, out: expect.stringContaining('--where') as unknown })
+    expect(await run(['sync', '-h'])).toMatchObject({ exit: 0, out: expect.stringContaining('--hours') as unknown })
+  })
+
+  test.each([
+    [['backfill'], /Which table/],
+    [['backfill', 'leads', 'chat_sessions'], /One table at a time/],
+    [['backfill', 'leads', '--where', ' '], /the condition is empty/],
+    [['backfill', 'leads', '--since', 'yesterday'], /--since: 'yesterday' is no length of time/],
+    [['backfill', 'leads', '--since', '0h'], /above zero/],
+    [['backfill', 'leads', '--limit', '1.5'], /--limit: '1\.5' is no whole number/],
+    [['backfill', 'leads', '--limit', '0'], /--limit: '0'/],
+    [['backfill', 'leads', '--rate', '-1'], /--rate|ambiguous/],
+    [['backfill', 'leads', '--fast'], /--fast/],
+    [['backfill', 'pause'], /Which backfill/],
+    [['backfill', 'resume', 'leads'], /'leads' is no whole number/],
+    [['backfill', 'cancel', '1', '2'], /Which backfill/],
+    [['backfill', 'resume', '1', '--where', 'true'], /takes no selection/],
+    [['backfill', 'list', 'leads'], /list takes nothing/],
+    [['sync'], /Which table/],
+    [['sync', 'leads', '--hours', 'x'], /--hours/],
+    [['sync', 'leads', 'chat_sessions'], /One table at a time/],
+  ])('%j is wrong use', async (args, reason) => {
+    expect(await run(args)).toMatchObject({ exit: 2, out: '', err: expect.stringMatching(reason) as unknown })
+  })
+
+  test('without a stack say how to name a project; with half a project, which names are missing', async () => {
+    expect(await run(['backfill', 'leads'])).toMatchObject({ exit: 1, err: expect.stringMatching(/npm start.*SOURCE_DATABASE_URL/) as unknown })
+    const { err, exit } = await run(['backfill', 'leads'], { SUPABASE_URL: 'https://x.supabase.co' })
+    expect(exit).toBe(1)
+    for (const name of ['SUPABASE_SERVICE_ROLE_KEY', 'SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL']) expect(err).toContain(`${name}: missing`)
+  })
+})
+
+describe('a backfill in words', () => {
+  test('moves with its share, rate and time left', () => {
+    expect(progressLine(one, 'sending', 12_300)).toBe('public.leads █████████░░░░░░░░░░░ 45 % · 450 000 of about 1 000 000 · 12 300/s · 45 s left')
+    expect(progressLine({ ...one, waiting: ['["x"]', '["y"]'] }, 'waiting-for-locks', 0)).toMatch(/· 0\/s · 2 held by others, asked for again$/)
+    expect(progressLine(one, 'waiting-for-room', 5)).toMatch(/left · waits for Kafka$/)
+    expect(progressLine({ ...one, state: 'paused' }, 'paused', 5)).toMatch(/paused$/)
+    expect(progressLine({ ...one, estimate: null }, 'sending', 5)).toBe('public.leads · 450 000 · 5/s')
+  })
+
+  test('knows its total from estimate and limit, and never less than it has seen', () => {
+    expect(totalOf({ ...one, limit: 500_000 })).toBe(500_000)
+    expect(totalOf({ ...one, limit: 2_000_000 })).toBe(1_000_000)
+    expect(totalOf({ ...one, estimate: 10 })).toBe(450_000)
+    expect(totalOf({ ...one, estimate: null, limit: 7 })).toBe(7)
+  })
+
+  test('says which rows, and what came of them', () => {
+    expect(selectionOf({ ...one, condition: 'score > 5', since: '2026-11-21T18:00:00.000000Z', limit: 1_000 })).toBe(
+      'public.leads, where score > 5, since 2026-11-21T18:00:00Z, at most 1 000',
+    )
+    expect(countsOf({ ...one, failed: 2, waiting: ['["x"]'] })).toBe(
+      '450 000 row(s) seen, 449 990 sent, 10 deleted meanwhile, 1 held by others, 2 could not be printed',
+    )
+  })
+
+  test('in a list tells how one goes on that nobody works on, and never a key', () => {
+    expect(listLine({ ...one, worked: false, waiting: ['["secret"]'] })).toMatch(
+      /^ {3}3 {2}running.*of 1 000 000 · interrupted: npx afluente backfill resume 3$/,
+    )
+    expect(listLine({ ...one, state: 'offered', seen: 0, sent: 0 })).toMatch(
+      /rows that were there before it was captured · npx afluente backfill public\.leads$/,
+    )
+    expect(listLine({ ...one, waiting: ['["secret"]'] })).not.toContain('secret')
+  })
+
+  test('tells time in what fits', () => {
+    expect([0.2, 89, 95, 5_399, 7_200].map(timeLeft)).toEqual(['1 s', '89 s', '2 min', '90 min', '2.0 h'])
+  })
+})
+
+test('the rate is that of the last five seconds', () => {
+  let now = 0
+  const meter = rateMeter(() => now, 1_000)
+  expect(meter(1_000)).toBe(0)
+  now = 1_000
+  expect(meter(2_000)).toBe(1_000)
+  for (now = 2_000; now <= 20_000; now += 1_000) meter(2_000 + (now - 1_000) / 10)
+  expect(Math.round(meter(2_000 + 2_000))).toBe(100)
+})
