@@ -124,7 +124,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     letters: postgresLetters({ db }),
     redrives: postgresRedrives({ db }),
     send: async (message, options) => {
-      const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log, retries: 0 }) })
+      const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log }) })
       const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())
       return tooLarge.length === 0
     },

@@ -112,9 +112,11 @@ export function createApi(deps: ApiDeps): Hono {
   )
   api.onError((error) => {
     log.error('api.failed', { code: codeOf(error), reason: explain(error) })
-    return isAfluenteError(error) && error.kind === 'unavailable'
-      ? problemResponse({ status: 503, slug: 'unavailable', title: 'A part does not answer', detail: error.message })
-      : problemResponse({ status: 500, slug: 'internal', title: 'Something went wrong here', detail: 'The log of this moment says more.' })
+    if (isAfluenteError(error) && error.kind === 'unavailable')
+      return problemResponse({ status: 503, slug: 'unavailable', title: 'A part does not answer', detail: error.message })
+    if (isAfluenteError(error) && error.kind === 'misconfigured')
+      return problemResponse({ status: 500, slug: 'misconfigured', title: 'A part is not as the definition says', detail: error.message })
+    return problemResponse({ status: 500, slug: 'internal', title: 'Something went wrong here', detail: 'The log of this moment says more.' })
   })
   return api
 }

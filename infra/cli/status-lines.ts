@@ -7,10 +7,13 @@ export interface Shown {
   readonly faults: readonly string[]
 }
 
+/** Letters that somebody has to see to, or that are under way; the others have ended. */
+const UNSETTLED = ['open', 'redriven']
+
 /** The status for people. Ids, counts and states only. */
 export function statusLines({ worker, ready, status, faults }: Shown): readonly string[] {
   const { consumers, outbox, deadLetters, latency } = status
-  const unsettled = (deadLetters ?? []).filter(({ letters }) => letters > 0)
+  const unsettled = (deadLetters ?? []).filter(({ letters, state }) => letters > 0 && UNSETTLED.includes(state))
   return [
     `afluente ${status.version} · ${status.environment} · ${worker} · ${status.at}`,
     '',
@@ -31,7 +34,7 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
       ? ['  ✗ unknown: the analytics database does not answer']
       : unsettled.length === 0
         ? ['  ✓ none']
-        : unsettled.map(({ consumer, state, letters }) => `  ! ${letters} ${state}, of the consumer ${consumer}`)),
+        : unsettled.map(({ consumer, state, letters }) => `  ! ${letters} ${state}, of the consumer ${consumer} (npx afluente dlq list)`)),
     ...(latency === null || latency.p50Ms === null
       ? []
       : [

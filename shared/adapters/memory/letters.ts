@@ -51,7 +51,7 @@ export function memoryLetters({ analytics, clock }: { readonly analytics: Memory
   }
 }
 
-/** The same record again is the same letter with one attempt more. */
+/** The same record again, which is the same event in the same place, is the same letter with one attempt more. */
 export function buryLetter(analytics: MemoryAnalytics, consumer: string, letter: DeadLetter, nowMs: number): void {
   const at = placeOf(consumer, letter)
   const before = analytics.letters.get(at)
@@ -60,7 +60,7 @@ export function buryLetter(analytics: MemoryAnalytics, consumer: string, letter:
   const kept = before ?? fresh
   analytics.letters.set(at, {
     ...letter,
-    ...(before === undefined ? {} : { record: before.record, eventId: before.eventId, table: before.table }),
+    ...(before === undefined ? {} : { record: before.record, table: before.table }),
     id: kept.id,
     consumer,
     attempts: kept.attempts + 1,
@@ -150,8 +150,8 @@ function fingerprintOf(letter: BuriedLetter): string {
   return hashOf(likenessOf(letter, letter.consumer)).toString(16)
 }
 
-function placeOf(consumer: string, { record }: DeadLetter): string {
-  return `${consumer} ${record.topic}:${record.partition}:${record.offset}`
+function placeOf(consumer: string, { eventId, record }: DeadLetter): string {
+  return `${consumer} ${record.topic}:${record.partition}:${record.offset} ${eventId}`
 }
 
 function iso(ms: number): string {

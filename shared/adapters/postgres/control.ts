@@ -23,7 +23,7 @@ const BURY = `with fence as materialized (${FENCE})
   select $1, $2, $3, l.* from fence, (select u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint, to_timestamp(u.published_ms / 1000.0)
     from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[])
       as u(kafka_offset, event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_ms)) as l
-  on conflict (consumer, topic, "partition", "offset") do update set
+  on conflict (consumer, topic, "partition", "offset", hashtextextended(event_id, 0)) do update set
     attempts = d.attempts + 1, last_seen = clock_timestamp(), error_class = excluded.error_class, message = excluded.message, fingerprint = excluded.fingerprint,
     state = ${nextStateOf('bury', 'd.state')}, ended_at = case when d.state = ${nextStateOf('bury', 'd.state')} then d.ended_at end)
 , settled as (update ops.consumer_progress as p set

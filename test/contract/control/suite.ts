@@ -102,6 +102,16 @@ export function controlContract(name: string, { make }: { readonly make: () => P
       expect(await progressOf(fence)).toMatchObject({ consumed: 2, dead: 2 })
     })
 
+    test('another event in the same place, as after a topic was made anew, is another letter', async () => {
+      const fence = await take(control)
+      await control.bury([letter('3')], fence, '4', { signal })
+      await control.bury([{ ...letter('3'), eventId: `public.leads:${'9'.repeat(5_000)}` }], fence, '4', { signal })
+      expect((await subject.letters(fence.consumer)).map(({ offset, attempts }) => ({ offset, attempts }))).toEqual([
+        { offset: '3', attempts: 1 },
+        { offset: '3', attempts: 1 },
+      ])
+    })
+
     describe('a floor', () => {
       const at = (table: string, version: number) => ({ table, version, occurredAt: `2026-11-22T18:00:00.00000${version % 10}Z` })
       const floorOf = async (table: string) => (await control.floors({ signal })).find((floor) => floor.table === table)

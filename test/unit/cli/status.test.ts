@@ -13,7 +13,10 @@ const well: Status = {
   environment: 'test',
   consumers: [{ name: 'postgres', state: 'running', reason: '', lag: 0, counters: { consumed: 3, accepted: 1, duplicate: 1, late: 0, dead: 1 } }],
   outbox,
-  deadLetters: [{ consumer: 'postgres', state: 'open', letters: 1 }],
+  deadLetters: [
+    { consumer: 'postgres', state: 'open', letters: 1 },
+    { consumer: 'postgres', state: 'resolved', letters: 7 },
+  ],
   latency: { events: 3, p50Ms: 12, p99Ms: 40 },
   faults: [],
 }
@@ -64,7 +67,8 @@ describe('npx afluente status', () => {
     const { exit, out } = await run(['status', '--url', 'URL'], allWell)
     expect(exit).toBe(0)
     expect(out).toContain('3 consumed = 1 accepted + 1 duplicate + 0 late + 1 dead')
-    expect(out).toContain('1 open, of the consumer postgres')
+    expect(out).toContain('1 open, of the consumer postgres (npx afluente dlq list)')
+    expect(out).not.toContain('resolved')
     expect(out).toContain('all is well')
   })
 
