@@ -1,5 +1,5 @@
 /** Redrives the dead letters of one consumer: the same way into the sink as any event's, under a fence of its own, step by step. */
-import type { Event } from '../events/envelope.ts'
+import type { Event, LogRecord } from '../events/envelope.ts'
 import type { Cancellable } from '../ports/cancellable.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Control } from '../ports/control.ts'
@@ -55,9 +55,11 @@ export function createRedrive(deps: RedriveDeps): (options: Cancellable) => Prom
       const [first] = place
       if (first === undefined) continue
       const fence = await fenceOf(first, options)
-      const records = place.map(({ record }) => record)
+      const records = place.flatMap(({ record }) => (isBare(record) ? [] : [record]))
       const { letters: refused, report } = await apply({ topic: first.topic, records, fence, offsets: NO_OFFSETS }, context)
       const whyNot = new Map(refused.map((letter) => [letter.record, letter]))
+      for (const { eventId, record, table } of place)
+        if (isBare(record)) whyNot.set(record, { record, eventId, table, code: 'no-content', message: noContent(record) })
       const failed = place.flatMap(({ id, record }) => {
         const why = whyNot.get(record)
         return why === undefined ? [] : [{ id, table: why.table, code: why.code, message: why.message }]
@@ -118,6 +120,15 @@ type FenceOf = (of: Pick<Letter, 'topic' | 'partition'>, options: Cancellable) =
 
 /** Letters of a job have no order of offsets that anybody could go on from. */
 const NO_OFFSETS = { first: '0', next: '0' }
+
+/** As a letter is stored whose content the database would not hold. */
+function isBare({ headers, value }: LogRecord): boolean {
+  return value === null && Object.keys(headers).length === 0
+}
+
+function noContent({ offset, partition, topic }: LogRecord): string {
+  return `Neither value nor headers are stored. What its record had stands on ${topic}, partition ${partition}, offset ${offset}, while Kafka keeps it. Send the row anew (npx afluente backfill, or any update of it), then discard this letter.`
+}
 
 /** A letter may be older than a column: that is no fault of the source, and must hold up no other letter. */
 function refuseMisshapen(table: SourceTable, events: readonly Event[]): void {

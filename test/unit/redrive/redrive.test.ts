@@ -106,6 +106,20 @@ describe('a redrive', () => {
     expect(await world.job()).toMatchObject({ state: 'done', problem: null })
   })
 
+  test('of a letter whose content could not be stored fails, says where it stands, and holds up no other', async () => {
+    const world = await redriveWorld(many(2))
+    world.mend()
+    for (const [at, letter] of [...world.analytics.letters].slice(0, 1))
+      world.analytics.letters.set(at, { ...letter, record: { ...letter.record, value: null, headers: {} } })
+    await world.ask()
+    await world.pass()
+    expect(await world.letters()).toMatchObject([
+      { state: 'open', attempts: 2, code: 'no-content', table: 'public.people', message: expect.stringContaining('offset 1') as unknown },
+      { state: 'resolved' },
+    ])
+    expect(world.redriveProgress()).toMatchObject({ consumed: 2, dead: 1 })
+  })
+
   test('of a truncate that could not be carried out raises the floor', async () => {
     const world = await redriveWorld([])
     await world.deliver([truncateOf(7, { headers: { ce_sequence: 'x' } })])
