@@ -5,12 +5,13 @@ import { forget, writePrivate, type Home } from './home.ts'
 import { unlock } from './lock.ts'
 import { createPart, type Part } from './part.ts'
 import type { Places } from './places.ts'
-import { prepareSinks, prepareSource, seedOnce } from './prepare-databases.ts'
+import { prepareSinks, prepareSource } from './prepare-databases.ts'
 import { rememberProcesses } from './processes.ts'
 import { signalGroup } from './process-identity.ts'
 import type { Report } from './progress.ts'
 import type { stackRecipes } from './recipes.ts'
 import type { Secrets } from './secrets.ts'
+import { seedAndSend } from './seed.ts'
 import type { PartName } from './settings.ts'
 import { processesOf, stackInfo, type StackInfo } from './stack-info.ts'
 import type { Stack } from './stack.ts'
@@ -93,7 +94,7 @@ export async function bringUp(context: BringUp): Promise<Stack> {
 }
 
 async function startInOrder(context: BringUp, parts: ReadonlyMap<string, Part>): Promise<void> {
-  const { places, report, signal, wanted } = context
+  const { report, signal, wanted } = context
   const prepared = wanted.includes('supabase')
   const start = async (name: PartName): Promise<void> => {
     signal.throwIfAborted()
@@ -111,7 +112,7 @@ async function startInOrder(context: BringUp, parts: ReadonlyMap<string, Part>):
   }
   await Promise.all([start('supabase'), start('edge'), start('worker')])
   if (prepared && parts.has('worker')) await awaitConsumers(context)
-  if (prepared && context.demo && (await seedOnce(places.source))) report({ key: 'seed', state: 'done', text: 'source seeded (supabase/seed.sql)' })
+  if (prepared && context.demo) await seedAndSend(context)
 }
 
 /** Last started first: nothing loses what it leans on. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -56,21 +55,6 @@ export async function prepareSinks({ places, report, passOn, signal }: Omit<Prep
   })
 }
 
-/** Applies supabase/seed.sql, once per database and text; recorded where the Supabase CLI records it. Answers whether it did. */
-export async function seedOnce(url: string): Promise<boolean> {
-  const text = await readFile(join(repository, 'supabase/seed.sql'), 'utf8')
-  const hash = createHash('sha256').update(text).digest('hex')
-  return withClient(url, async (client) => {
-    await client.query('create schema if not exists supabase_migrations')
-    await client.query('create table if not exists supabase_migrations.seed_files (path text primary key, hash text not null)')
-    await client.query('begin')
-    const taken = await client.query("insert into supabase_migrations.seed_files values ('supabase/seed.sql', $1) on conflict do nothing", [hash])
-    if (taken.rowCount !== 0) await client.query(text)
-    await client.query('commit')
-    return taken.rowCount !== 0
-  })
-}
-
 function assertHere(url: string): void {
   const host = new URL(url).hostname
   if (['127.0.0.1', 'localhost', '[::1]', '::1'].includes(host)) return
@@ -97,7 +81,7 @@ async function keepSecret(client: pg.Client, name: string, value: string): Promi
   else if (kept.decrypted_secret !== value) await client.query('select vault.update_secret($1, $2)', [kept.id, value])
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   await client.connect()
   try {

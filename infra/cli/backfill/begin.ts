@@ -5,7 +5,7 @@ import type { Backfill } from '../../../shared/ports/backfills.ts'
 import { Fault } from '../../local/fault.ts'
 import type { Access } from '../access.ts'
 import { WrongUse } from '../verb.ts'
-import { subjectOf } from './work.ts'
+import { busy, subjectOf } from './work.ts'
 
 export interface Wanted {
   /** As it was written: with its schema or without. */
@@ -33,6 +33,7 @@ export async function beginBackfill({ condition, limit, spanMs, table: written }
   const backfill = await access.backfills.start({ table, condition, spanMs, limit, estimate }, { signal })
   if (backfill.state === 'paused')
     throw new WrongUse(`The same was asked for before, and is paused. It goes on with: npx afluente backfill resume ${backfill.id}`, { showsUsage: false })
+  if (backfill.worked) throw busy(backfill.id)
   await access.operations.audit({ actor: 'operator', action: 'backfill.begin', subject: subjectOf(backfill) }, { signal })
   return backfill
 }

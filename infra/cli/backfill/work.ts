@@ -76,14 +76,17 @@ export function shown({ reached, waiting, ...rest }: Backfill): Readonly<Record<
 type Ended = Extract<BackfillEnd, { ending: 'done' | 'cancelled' | 'interrupted' | 'already-ended' }>
 
 function endedWell(end: BackfillEnd, id: number): Ended {
-  if (end.ending === 'busy')
-    throw new Fault(
-      `Somebody else works on backfill ${id}, and nothing was done here`,
-      `npx afluente backfill list shows how far it is; should its holder be gone, it is free in ${Math.ceil(end.retryMs / 1_000)} s`,
-    )
+  if (end.ending === 'busy') throw busy(id)
   if (end.ending === 'taken-over') throw new Fault(`Somebody else took backfill ${id} over`, 'npx afluente backfill list shows how far it is')
   if (end.ending === 'unknown') throw new Fault(`There is no backfill ${id} any more`, 'npx afluente backfill list shows those there are')
   return end
+}
+
+export function busy(id: number): Fault {
+  return new Fault(
+    `Somebody else works on backfill ${id}, and nothing was done here`,
+    'npx afluente backfill list shows how far it is; should its holder be gone, it is free within ten seconds',
+  )
 }
 
 function perSecond(after: Backfill, before: Backfill, ms: number): number {
