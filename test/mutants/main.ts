@@ -33,7 +33,8 @@ async function hunt({ chosen, list, json }: Options): Promise<number> {
       const suite = guard.tests.join(' ')
       if (!passing.has(suite)) {
         const broken = await copy.failing(guard, false)
-        if (broken.length > 0) throw new Error(`With nothing taken out, ${broken[0]} fails: mend that first.`)
+        const [first] = broken
+        if (first !== undefined) throw new Error(`With nothing taken out, '${first.test}' fails: ${first.reason} Mend that first.`)
         passing.add(suite)
       }
       const noticed = await copy.failing(guard, true)
@@ -42,11 +43,11 @@ async function hunt({ chosen, list, json }: Options): Promise<number> {
       const place = `[${at + 1}/${chosen.length}]`
       if (json)
         process.stdout.write(
-          `${JSON.stringify({ guard: guard.name, file: guard.file, killed: noticed.length > 0, by: noticed[0] ?? null, seconds: Number(seconds) })}\n`,
+          `${JSON.stringify({ guard: guard.name, file: guard.file, killed: noticed.length > 0, by: noticed[0]?.test ?? null, seconds: Number(seconds) })}\n`,
         )
       else
         process.stdout.write(
-          `${place} ${noticed.length > 0 ? '✓' : '✗ NOBODY NOTICED:'} ${guard.name} (${seconds} s)${noticed.length > 0 ? `\n        by: ${noticed[0]}` : ''}\n`,
+          `${place} ${noticed.length > 0 ? '✓' : '✗ NOBODY NOTICED:'} ${guard.name} (${seconds} s)${noticed.length > 0 ? `\n        by: ${noticed[0]?.test}` : ''}\n`,
         )
     }
   } catch (error) {

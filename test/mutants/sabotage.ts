@@ -9,9 +9,14 @@ import type { Guard } from './guards.ts'
 const run = promisify(execFile)
 
 export interface Copy {
-  /** The tests of the guard in the copy as it is, or with its line sabotaged. Names those that failed; throws when none could run. */
-  failing(guard: Guard, sabotaged: boolean): Promise<readonly string[]>
+  /** The tests of the guard in the copy as it is, or with its line sabotaged. Those that failed; throws when some could not run. */
+  failing(guard: Guard, sabotaged: boolean): Promise<readonly Failure[]>
   remove(): void
+}
+
+export interface Failure {
+  readonly test: string
+  readonly reason: string
 }
 
 /** The file with the guard's line replaced. Throws unless the line stands there exactly once, for the mutant would prove nothing. */
@@ -47,7 +52,7 @@ export async function copyOf(root: string): Promise<Copy> {
   }
 }
 
-async function failures(folder: string, [project, ...files]: Guard['tests']): Promise<readonly string[]> {
+async function failures(folder: string, [project, ...files]: Guard['tests']): Promise<readonly Failure[]> {
   const report = join(folder, 'report.json')
   rmSync(report, { force: true })
   const vitest = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, '--bail', '1', '--reporter=json', `--outputFile.json=${report}`]
@@ -55,7 +60,9 @@ async function failures(folder: string, [project, ...files]: Guard['tests']): Pr
   const output = await run(process.execPath, [...vitest, ...files], { cwd: folder, env, maxBuffer: 64 * 1024 * 1024 }).catch((error: unknown) => String(error))
   const { testResults } = JSON.parse(readReport(report, output)) as { testResults: readonly FileResult[] }
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults)
-  const failed = tests.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName)
+  const failed = tests
+    .filter(({ status }) => status === 'failed')
+    .map(({ fullName, failureMessages }) => ({ test: fullName, reason: failureMessages?.[0]?.split('\n')[0] ?? '' }))
   // A hook that fails leaves its tests out: that says nothing about the guard.
   if (tests.length === 0 || (failed.length === 0 && tests.some(({ status }) => status !== 'passed'))) {
     throw new Error(`Tests of ${files.join(', ')} could not run: ${testResults.map(({ message }) => message).join(' ')}`)
@@ -65,7 +72,7 @@ async function failures(folder: string, [project, ...files]: Guard['tests']): Pr
 
 interface FileResult {
   readonly message: string
-  readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[]
+  readonly assertionResults: readonly { readonly fullName: string; readonly status: string; readonly failureMessages?: readonly string[] }[]
 }
 
 function readReport(file: string, output: unknown): string {
