@@ -47,6 +47,7 @@ declare
 begin
   perform afluente.note_alterations();
   perform afluente.adopt_partitions();
+  perform afluente.note_problems();
   perform afluente.mend_shard_count();
   perform from afluente.shards s
   where

@@ -46,6 +46,22 @@ as $$
   where a.attrelid = hidden_columns."table" and a.attnum = any (hidden_columns.numbers) and not a.attisdropped
 $$;
 
+-- The names that are excluded: those of now, by number where the numbers hold, and all former ones, for a column that was dropped may come
+-- back under its name.
+create function afluente.excluded_names(captured afluente.captured_tables) returns text[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select array(
+    select n.name from unnest(captured.exclude) n (name)
+    union
+    select h.name from unnest(afluente.hidden_columns(captured.table_oid, captured.exclude_numbers)) h (name)
+    where captured.numbers_of = captured.table_oid
+    order by 1
+  )
+$$;
+
 -- Notes that a statement's changes were not captured. Never raises. Only messages of kinds that can't quote a row's values
 -- are kept in words; of the others, the code alone.
 create function afluente.note_failure(source_table text, code text, message text) returns void
@@ -82,6 +98,19 @@ begin
     insert into afluente.failures (source_table, failed_at, failure)
     values (note_once.source_table, clock_timestamp(), code || ': ' || message);
   end if;
+end
+$$;
+
+-- Marks a table whose rows were written in a partition that no sweep has seen yet: were it gone before the next one, nothing else would
+-- tell. Answers the op of the change.
+create function afluente.note_newcomer(source_table text, op text) returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform afluente.note_once(source_table, '55000', 'rows came into a partition before a sweep had seen it');
+  return op;
 end
 $$;
 

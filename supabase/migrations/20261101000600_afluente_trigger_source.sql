@@ -15,7 +15,7 @@
 -- was made for: a dump numbers columns anew, and what was excluded could leave under another's number. Names are hidden beside the
 -- numbers, for the table that came out of the dump may have the old one's own number.
 create function afluente.trigger_source(
-  "table" regclass, function_name text, topic text, key_columns text[], hidden_numbers smallint[], with_before boolean
+  "table" regclass, function_name text, topic text, key_columns text[], hidden_numbers smallint[], hidden_names text[], with_before boolean
 ) returns text
 language plpgsql
 stable
@@ -80,10 +80,10 @@ begin
     select
       nextval('afluente.version'), {name}, {topic}, touched.key,
       afluente.shard_of(touched.key, (select n.last_value from afluente.shard_count n)),
-      case when present.there is null then 'delete' else {op} end,
+      case when present.there is null then 'delete'{newcomer} else {op} end,
       case when present.there is null or {before} then touched.image end, present.image, moment, trace
     from (select {image} as image, {key values}, {key text} as key from {rows} r{where}) touched
-    left join lateral (select true as there, {image} as image from {table} r where {same key}{same text}{own} offset 0) present on true;$change$;
+    left join lateral (select true as there,{place} {image} as image from {table} r where {same key}{same text}{own} offset 0) present on true;$change$;
 
   source := $function$
 create or replace function afluente.{function}() returns trigger
@@ -221,6 +221,9 @@ as $lock$
 $lock$$function$;
 
   -- First what is Afluente's own text, then the user's names, all at once: nothing in a name is taken for a placeholder.
+  change := replace(change, '{place}', case relation.relkind when 'p' then ' r.tableoid as place,' else '' end);
+  change := replace(change, '{newcomer}', case relation.relkind when 'p'
+    then ' when present.place <> all ({members}) then afluente.note_newcomer({name}, {op})' else '' end);
   source := replace(source, '{moved}', case relation.relkind when 'p' then $moved$tg_level = 'ROW' and tg_op = 'DELETE' then
     {moved out}
     get diagnostics changes = row_count;
@@ -251,14 +254,14 @@ $lock$$function$;
   end if;$member$ else $member$if tg_table_name <> tg_argv[1] or tg_table_schema <> tg_argv[0] then
     raise exception using errcode = '42P16', message = 'the table was renamed: call afluente.capture_table again';
   end if;$member$ end);
-  source := replace(source, '{hidden}', case when hidden_numbers = '{}' then '' else '
+  source := replace(source, '{hidden}', case when hidden_names = '{}' then '' else '
   hidden := {hidden columns};
   if {relation}::regclass <> ' || relation.oid || '::oid then
     keeps := greatest(keeps, 1);
   end if;' end);
-  source := replace(source, '{image}', 'case when keeps = 0 then ' || case when hidden_numbers = '{}' then 'row_to_json(r.*)'
+  source := replace(source, '{image}', 'case when keeps = 0 then ' || case when hidden_names = '{}' then 'row_to_json(r.*)'
     else 'afluente.without_columns(row_to_json(r.*), hidden)' end || ' end');
-  source := replace(source, '{read image}', case when hidden_numbers = '{}' then 'row_to_json(r.*)'
+  source := replace(source, '{read image}', case when hidden_names = '{}' then 'row_to_json(r.*)'
     else 'afluente.without_columns(row_to_json(r.*), {hidden columns})' end);
   -- The quotes around the functions' text are such as no name in it can hold.
   source := replace(replace(replace(source, '$capture$', '{quote}'), '$read$', '{quote}'), '$lock$', '{quote}');
@@ -266,10 +269,10 @@ $lock$$function$;
   return afluente.fill(source, json_build_object(
     'same key', same_key, 'key text', key_text, 'key values', key_values, 'key members', key_members, 'key types', key_types, 'key found', key_found,
     'table', case relation.relkind when 'p' then '' else 'only ' end || full_name,
-    'hidden names', format('%L::text[]', afluente.hidden_columns("table", hidden_numbers)), 'relation', quote_literal(full_name),
+    'hidden names', format('%L::text[]', hidden_names), 'relation', quote_literal(full_name),
     'name', quote_literal(schema_name || '.' || relation.relname), 'topic', quote_literal(topic),
     'index', (select i.indexrelid::oid from pg_index i where i.indrelid = relation.oid and i.indisprimary),
-    'key columns', format('%L::text[]', key_columns),
+    'key columns', format('%L::text[]', key_columns), 'members', format('%L::oid[]', afluente.partitions("table")),
     'quote', '$q' || md5(full_name || topic || key_text) || '$',
     'function', quote_ident(function_name), 'reader', quote_ident(afluente.reader_of(function_name)),
     'locker', quote_ident(afluente.locker_of(function_name))

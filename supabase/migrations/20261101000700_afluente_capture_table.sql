@@ -55,7 +55,9 @@ declare
     left(regexp_replace(lower(own_schema || '_' || relation.relname), '[^a-z0-9]+', '_', 'g'), 40),
     left(md5(own_schema || '.' || relation.relname), 8)
   );
-  former_function text := (select c.function_name from afluente.captured_tables c where c.table_oid = capture_table."table");
+  -- Of the row triggers: a captured table may become a partition of another one, which has its own.
+  suffix text := right(function_name, 8);
+  former afluente.captured_tables := (select c from afluente.captured_tables c where c.table_oid = capture_table."table");
   key_columns text[];
   hidden_numbers smallint[];
   wrong text;
@@ -65,10 +67,13 @@ declare
   unseen boolean := exists (
     select from afluente.captured_tables c
     where c.schema_name = own_schema and c.table_name = relation.relname and c.table_oid <> capture_table."table"
-    or c.table_oid = capture_table."table" and 4 > (
-      select count(*) from pg_trigger t
-      where t.tgrelid = relation.oid and t.tgenabled = 'A'
-      and t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate')
+    or c.table_oid = capture_table."table" and exists (
+      select from unnest(c.table_oid::oid || c.members) m (oid)
+      where exists (select from pg_class p where p.oid = m.oid) and 4 > (
+        select count(*) from pg_trigger t
+        where t.tgrelid = m.oid and t.tgenabled = 'A'
+        and t.tgname in ('afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate')
+      )
     )
   );
 begin
@@ -92,8 +97,12 @@ begin
     raise exception 'afluente: % is a partition', full_name
       using hint = format('Capture the whole: select afluente.capture_table(%L).', pg_partition_root("table")::text);
   elsif relation.relkind = 'r' and exists (select from pg_inherits i where i.inhparent = relation.oid) then
-    raise exception 'afluente: other tables inherit from %', full_name
-      using hint = 'Capture those tables one by one, or make them partitions.';
+    raise exception 'afluente: other tables inherit from %', full_name using hint = 'Make them partitions, or tables of their own.';
+  elsif exists (select from pg_inherits i where i.inhrelid = relation.oid) then
+    -- What is written through the parent fires the parent's triggers alone.
+    raise exception 'afluente: % inherits from %', full_name, (select min(i.inhparent::regclass::text) from pg_inherits i where i.inhrelid = relation.oid)
+      using hint = format('Make it a table of its own: alter table %s no inherit %s.', full_name,
+        (select min(i.inhparent::regclass::text) from pg_inherits i where i.inhrelid = relation.oid));
   elsif exists (select from pg_class c where c.oid = any (afluente.partitions("table")) and c.relkind = 'f') then
     -- Postgres refuses writes that reach one from a table with our triggers.
     raise exception 'afluente: %, a partition of %, is a foreign table',
@@ -133,7 +142,10 @@ begin
   end if;
 
   select string_agg(coalesce(quote_ident(x.name), 'NULL'), ', ') into wrong from unnest(exclude) x (name)
-  where not exists (select from pg_attribute a where a.attrelid = relation.oid and a.attname = x.name and a.attnum > 0 and not a.attisdropped);
+  where
+    -- One that was excluded already may be gone: should it come back, it stays excluded.
+    x.name <> all (coalesce(former.exclude, '{}'))
+    and not exists (select from pg_attribute a where a.attrelid = relation.oid and a.attname = x.name and a.attnum > 0 and not a.attisdropped);
   if wrong is not null then
     raise exception 'afluente: % has no column %', full_name, wrong using hint = 'Exclude columns by the names they have now.';
   end if;
@@ -146,11 +158,14 @@ begin
   select coalesce(array_agg(a.attnum), '{}') into hidden_numbers
   from pg_attribute a where a.attrelid = relation.oid and a.attname = any (exclude) and not a.attisdropped;
 
-  execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, with_before);
+  perform afluente.note_altered("table");
+  execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, exclude, with_before);
   execute format(
     'revoke all on function afluente.%I(), afluente.%I(text[]), afluente.%I(text[]) from public, anon, authenticated',
     function_name, afluente.reader_of(function_name), afluente.locker_of(function_name)
   );
+  -- Whoever makes a partition is asked for the right to the functions of the row triggers that Postgres gives it.
+  execute format('grant execute on function afluente.%I(), afluente.expect_moves() to %I', function_name, pg_get_userbyid(relation.relowner));
 
   for member in
     select n.nspname as schema, c.relname as name, c.relkind = 'p' as parted
@@ -161,11 +176,11 @@ begin
   loop
     execute format($triggers$
       create or replace trigger afluente_insert after insert on %1$I.%2$I referencing new table as afluente_new
-      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      for each statement execute function afluente.%3$I(%4$L, %5$L);
       create or replace trigger afluente_update after update on %1$I.%2$I referencing old table as afluente_old new table as afluente_new
-      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      for each statement execute function afluente.%3$I(%4$L, %5$L);
       create or replace trigger afluente_delete after delete on %1$I.%2$I referencing old table as afluente_old
-      for each statement execute function afluente.%3$I(%1$L, %2$L);
+      for each statement execute function afluente.%3$I(%4$L, %5$L);
       create or replace trigger afluente_truncate before truncate on %1$I.%2$I
       for each statement execute function afluente.capture_truncate(%4$L, %5$L);
       alter table %1$I.%2$I enable always trigger afluente_insert, enable always trigger afluente_update,
@@ -173,9 +188,9 @@ begin
     $triggers$, member.schema, member.name, function_name, own_schema, relation.relname);
     if member.parted then
       execute format($trigger$
-        create or replace trigger afluente_merge before update on %1$I.%2$I for each statement execute function afluente.expect_moves();
+        create or replace trigger afluente_merge before update on %1$I.%2$I for each statement execute function afluente.expect_moves(%3$L, %4$L);
         alter table %1$I.%2$I enable always trigger afluente_merge
-      $trigger$, member.schema, member.name);
+      $trigger$, member.schema, member.name, own_schema, relation.relname);
     end if;
   end loop;
   if relation.relkind = 'p' then
@@ -186,27 +201,27 @@ begin
     execute format($trigger$
       create or replace trigger afluente_truncated after truncate on %1$I.%2$I
       for each statement execute function afluente.capture_truncate(%1$L, %2$L);
-      create or replace trigger afluente_moved_out after delete on %1$I.%2$I for each row
+      create or replace trigger %4$I after delete on %1$I.%2$I for each row
       when (
         coalesce(current_setting('afluente.merging', true), '') <> ''
         and set_config('afluente.moving', current_setting('afluente.merging'), true) = extract(epoch from statement_timestamp())::text
       )
       execute function afluente.%3$I(%1$L, %2$L);
-      create or replace trigger afluente_moved_in after insert on %1$I.%2$I for each row
+      create or replace trigger %5$I after insert on %1$I.%2$I for each row
       when (
         coalesce(current_setting('afluente.moving', true), '') <> ''
         and current_setting('afluente.moving') = extract(epoch from statement_timestamp())::text
       )
       execute function afluente.%3$I(%1$L, %2$L);
-      create or replace trigger afluente_never before insert on %1$I.%2$I for each row when (false) execute function afluente.expect_moves();
-      alter table %1$I.%2$I enable always trigger afluente_truncated, enable always trigger afluente_never, enable always trigger afluente_moved_out,
-        enable always trigger afluente_moved_in
-    $trigger$, own_schema, relation.relname, function_name);
+      create or replace trigger %6$I before insert on %1$I.%2$I for each row when (false) execute function afluente.expect_moves(%1$L, %2$L);
+      alter table %1$I.%2$I enable always trigger afluente_truncated, enable always trigger %6$I, enable always trigger %4$I,
+        enable always trigger %5$I
+    $trigger$, own_schema, relation.relname, function_name, 'afluente_moved_out_' || suffix, 'afluente_moved_in_' || suffix, 'afluente_never_' || suffix);
   end if;
-  if former_function <> function_name then
+  if former.function_name <> function_name then
     execute format(
       'drop function if exists afluente.%I(), afluente.%I(text[]), afluente.%I(text[])',
-      former_function, afluente.reader_of(former_function), afluente.locker_of(former_function)
+      former.function_name, afluente.reader_of(former.function_name), afluente.locker_of(former.function_name)
     );
   end if;
 
@@ -242,8 +257,9 @@ begin
 end
 $$;
 
--- Takes the triggers off tables. What Postgres gave to partitions goes with that of the whole.
-create function afluente.drop_triggers(tables oid[]) returns void
+-- Takes the triggers off tables that were captured under this name: they may be another one's by now, captured alone or attached
+-- elsewhere. What Postgres gave to partitions goes with that of the whole.
+create function afluente.drop_triggers(tables oid[], schema_name text, table_name text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -255,17 +271,21 @@ begin
     from pg_trigger t
     join pg_class c on c.oid = t.tgrelid
     join pg_namespace n on n.oid = c.relnamespace
-    where
-      c.oid = any (tables)
-      and t.tgparentid = 0
-      and t.tgname in (
-        'afluente_insert', 'afluente_update', 'afluente_delete', 'afluente_truncate', 'afluente_truncated', 'afluente_merge',
-        'afluente_moved_out', 'afluente_moved_in', 'afluente_never'
-      )
+    where c.oid = any (tables) and t.tgparentid = 0 and afluente.captures(t, drop_triggers.schema_name, drop_triggers.table_name)
   loop
     execute format('drop trigger %I on %I.%I', found.trigger, found.schema, found.table);
   end loop;
 end
+$$;
+
+-- Whether a trigger is one of ours, made for the table of this name.
+create function afluente.captures(trigger pg_trigger, schema_name text, table_name text) returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select trigger.tgname like 'afluente\_%'
+    and trigger.tgargs = convert_to(schema_name, 'UTF8') || decode('00', 'hex') || convert_to(table_name, 'UTF8') || decode('00', 'hex')
 $$;
 
 -- Stops capturing a table, a dropped one too (by its number). Changes already in the outbox still go out. Were it captured again, it
@@ -282,7 +302,9 @@ begin
   if captured is null then
     raise exception 'afluente: % is not captured', "table" using hint = 'select table_oid from afluente.captured_tables lists what is.';
   end if;
-  perform afluente.drop_triggers("table"::oid || captured.members || afluente.partitions("table"));
+  perform afluente.drop_triggers(
+    "table"::oid || captured.members || afluente.partitions("table"), captured.schema_name, captured.table_name
+  );
   execute format(
     'drop function if exists afluente.%I(), afluente.%I(text[]), afluente.%I(text[])',
     captured.function_name, afluente.reader_of(captured.function_name), afluente.locker_of(captured.function_name)

@@ -24,11 +24,11 @@ begin
       present := afluente.partitions(captured.table_oid);
       moved := not present @> former;
       perform afluente.capture_table(
-        captured.table_oid, captured.topic, afluente.hidden_columns(captured.table_oid, captured.exclude_numbers), captured.with_before
+        captured.table_oid, captured.topic, afluente.excluded_names(captured), captured.with_before
       );
       foreach member in array former loop
         if not member = any (present) and exists (select from pg_class c where c.oid = member) then
-          perform afluente.drop_triggers(array[member]);
+          perform afluente.drop_triggers(array[member], captured.schema_name, captured.table_name);
         end if;
       end loop;
       moved := moved or exists (

@@ -2,10 +2,10 @@
 -- of an enum is renamed.
 -- What a table's columns were when they were last looked at tells it, for the sinks have the rows as they were before.
 
--- A table's columns as the catalog has them now: {"key":[[number,type,modifier],…],
--- "columns":{"<number>":[type,written,{"<oid>":"<label of its enum>"}]}, "files":{"<oid>":file}}. written is the transaction that
--- wrote the column's entry last, and a file is another one once the table was rewritten. Text and varchar print alike, and
--- count as one type.
+-- A table's columns as the catalog has them now: {"key":[[number,type,modifier,collation],…],
+-- "columns":{"<number>":[type,written,{"<oid>":"<label of its enum>"}]}, "files":{"<oid>":file}, "triggers":{"<oid>":written}}.
+-- written is the transaction that wrote the entry of a column, or of a trigger of ours, last; a file is another one once the table was
+-- rewritten. Text and varchar print alike, and count as one type.
 create function afluente.columns_of("table" regclass) returns jsonb
 language sql
 stable
@@ -14,7 +14,7 @@ as $$
   with present as (
     select
       a.attnum as number, case a.atttypid when 'varchar'::regtype then 'text'::regtype::oid else a.atttypid end::bigint as type,
-      a.atttypmod as modifier, a.xmin::text::bigint as written,
+      a.atttypmod as modifier, a.attcollation::bigint as collation, a.xmin::text::bigint as written,
       coalesce(case when t.typcategory in ('E', 'A') then (
         select jsonb_object_agg(e.oid, e.enumlabel) from pg_enum e where e.enumtypid = any (array[t.oid, t.typelem, t.typbasetype])
       ) end, '{}') as labels
@@ -24,13 +24,19 @@ as $$
   )
   select jsonb_build_object(
     'key', (
-      select jsonb_agg(jsonb_build_array(p.number, p.type, p.modifier) order by k.position)
+      select jsonb_agg(jsonb_build_array(p.number, p.type, p.modifier, p.collation) order by k.position)
       from pg_index i
       cross join lateral unnest(i.indkey::smallint[]) with ordinality k (number, position)
       join present p on p.number = k.number
       where i.indrelid = columns_of."table" and i.indisprimary and k.position <= i.indnkeyatts
     ),
     'columns', (select coalesce(jsonb_object_agg(p.number, jsonb_build_array(p.type, p.written, p.labels)), '{}') from present p),
+    'triggers', (
+      select jsonb_object_agg(t.oid, t.xmin::text::bigint)
+      from unnest(columns_of."table"::oid || afluente.partitions(columns_of."table")) m (oid)
+      join pg_trigger t on t.tgrelid = m.oid
+      where t.tgname like 'afluente\_%'
+    ),
     'files', (
       select jsonb_object_agg(c.oid, c.relfilenode::bigint)
       from unnest(columns_of."table"::oid || afluente.partitions(columns_of."table")) m (oid) join pg_class c on c.oid = m.oid
@@ -69,8 +75,8 @@ as $$
     end
 $$;
 
--- Marks a table to be reconciled when its columns are others than when they were last looked at, and keeps what they are now: so each
--- change marks once. The key is kept as the triggers have it, until the table is captured anew: then another key marks as well, for
+-- Marks a table to be reconciled when its columns are others than when they were last looked at, or its triggers were off meanwhile, and
+-- keeps what they are now: so each change marks once. The key is kept as the triggers have it, until the table is captured anew: then another key marks as well, for
 -- the sinks hold rows under the old one. Where the database is not the one it was, rebase marks every table.
 create function afluente.note_altered("table" regclass, captured_anew boolean default false) returns void
 language plpgsql
@@ -81,6 +87,7 @@ declare
   captured afluente.captured_tables := (select c from afluente.captured_tables c where c.table_oid = note_altered."table");
   present jsonb := afluente.columns_of("table");
   altered text;
+  switched boolean;
   reason text;
 begin
   -- Numbers are those of the table that they were taken from.
@@ -88,10 +95,16 @@ begin
     return;
   end if;
   altered := afluente.altered_columns(captured, present);
+  switched := exists (
+    select from jsonb_each(captured.columns -> 'triggers') f where present -> 'triggers' ? f.key and present -> 'triggers' -> f.key <> f.value
+  );
   if captured_anew and jsonb_path_query_array(captured.columns, '$.key[*][0 to 1]') <> jsonb_path_query_array(present, '$.key[*][0 to 1]') then
     reason := 'the primary key became another one: rows that were there before need a reconcile, which ends those under old keys';
   elsif altered is not null then
     reason := format('columns were changed, or added with a value: rows that were there before need a reconcile (%s)', altered);
+  end if;
+  if reason is null and switched and not captured_anew then
+    reason := 'triggers were switched off or changed for a while: what was written meanwhile needs a reconcile';
   end if;
   if reason is not null and afluente.moved((select i from afluente.installation i)) is not null then
     reason := null;
@@ -107,7 +120,7 @@ end
 $$;
 
 -- Looks at the columns of every captured table, and captures those anew of which an excluded column was renamed: a dump keeps names
--- alone, so the names must be those of now. (One that was dropped stays excluded by its name.) Called by each sweep; a table that somebody holds waits for the next.
+-- alone, so those of now must be among them. (Former ones stay excluded as well.) Called by each sweep; a table that somebody holds waits for the next.
 create function afluente.note_alterations() returns void
 language plpgsql
 security definer
@@ -118,12 +131,11 @@ declare
   captured record;
 begin
   for captured in
-    select c.table_oid, c.topic, c.with_before, h.hidden, h.renamed
+    select c.table_oid, c.topic, c.with_before, afluente.excluded_names(c) as excluded, h.renamed
     from afluente.captured_tables c
     join pg_class r on r.oid = c.table_oid
     cross join lateral (
-      select n.hidden, not n.hidden @> c.exclude and cardinality(n.hidden) = cardinality(c.exclude) as renamed
-      from afluente.hidden_columns(c.table_oid, c.exclude_numbers) n (hidden)
+      select not c.exclude @> afluente.hidden_columns(c.table_oid, c.exclude_numbers) as renamed
     ) h
     where c.numbers_of = c.table_oid and (
       jsonb_set(afluente.columns_of(c.table_oid), '{key}', c.columns -> 'key') <> c.columns
@@ -133,7 +145,7 @@ begin
     begin
       perform afluente.note_altered(captured.table_oid);
       if captured.renamed then
-        perform afluente.capture_table(captured.table_oid, captured.topic, captured.hidden, captured.with_before);
+        perform afluente.capture_table(captured.table_oid, captured.topic, captured.excluded, captured.with_before);
       end if;
     exception when others then
       raise log 'afluente: the columns of % wait for the next sweep (%)', captured.table_oid, sqlstate;

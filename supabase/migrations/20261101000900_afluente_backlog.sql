@@ -10,6 +10,8 @@ declare
   again text := format('select afluente.capture_table(%L)', expected);
   present pg_class := (select c from pg_class c where c.oid = capture_problem."table");
   key_columns text[] := afluente.primary_key("table");
+  parent text := (select min(i.inhparent::regclass::text) from pg_inherits i where i.inhrelid = capture_problem."table");
+  suffix text := right(captured.function_name, 8);
   missing text;
 begin
   if present.oid is null then
@@ -23,6 +25,12 @@ begin
     return format('the primary key is now (%s): %s', array_to_string(key_columns, ', '), again);
   elsif captured.numbers_of = "table" and captured.columns -> 'key' <> afluente.columns_of("table") -> 'key' then
     return format('the triggers were made for other types of the key''s columns, or for other columns of their names: %s', again);
+  elsif exists (select from pg_index i where i.indrelid = present.oid and i.indisprimary and not i.indimmediate) then
+    return format('the primary key is deferrable: make it NOT DEFERRABLE, then %s', again);
+  elsif present.relispartition then
+    return format('the table became a partition of %s: capture that one, and select afluente.release_table(%L)', parent, expected);
+  elsif parent is not null then
+    return format('what is written through %1$s fires no trigger of this table: alter table %2$s no inherit %1$s', parent, expected);
   elsif afluente.unlogged("table") is not null then
     return format('a crash empties %1$s, and no trigger fires: alter table %1$s set logged', afluente.unlogged("table"));
   end if;
@@ -32,22 +40,37 @@ begin
   cross join lateral (
     values
       ('afluente_insert', true), ('afluente_update', true), ('afluente_delete', true), ('afluente_truncate', true),
-      ('afluente_merge', c.relkind = 'p'), ('afluente_moved_out', present.relkind = 'p'), ('afluente_moved_in', present.relkind = 'p'),
-      ('afluente_never', present.relkind = 'p')
+      ('afluente_merge', c.relkind = 'p'), ('afluente_moved_out_' || suffix, present.relkind = 'p'),
+      ('afluente_moved_in_' || suffix, present.relkind = 'p'), ('afluente_never_' || suffix, present.relkind = 'p')
   ) t (name, wanted)
-  where t.wanted and not exists (select from pg_trigger g where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A');
+  where t.wanted and not exists (
+    select from pg_trigger g
+    where g.tgrelid = m.oid and g.tgname = t.name and g.tgenabled = 'A' and afluente.captures(g, captured.schema_name, captured.table_name)
+  );
   if missing is not null then
     return format('triggers are missing or switched off (%s): %s', missing, again);
   elsif afluente.is_replicated(present.oid || afluente.partitions(present.oid)) then
     return 'a subscription of logical replication writes into the table, and fires no statement''s trigger: capture the table where its rows are written';
-  elsif exists (select from unnest(captured.exclude) x (name) where x.name <> all (afluente.hidden_columns("table", captured.exclude_numbers))) then
-    return format(
-      'excluded columns were renamed or dropped, and stay excluded until a dump is restored: select afluente.capture_table(%L, exclude => %L) with all its options',
-      expected, afluente.hidden_columns("table", captured.exclude_numbers)
-    );
+  elsif present.relkind = 'p' and not has_function_privilege(present.relowner, format('afluente.%I()', captured.function_name), 'execute') then
+    return format('%s owns the table now, and could not make a partition of it: %s', present.relowner::regrole, again);
   end if;
   return null;
 end
+$$;
+
+-- Marks the tables that have a problem: what it loses is in no stream, also once it is mended. A table whose entry somebody holds waits
+-- for the next look.
+create function afluente.note_problems() returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update afluente.captured_tables c set reconcile_since = clock_timestamp()
+  where c.table_oid in (
+    select n.table_oid from afluente.captured_tables n
+    where n.reconcile_since is null and afluente.capture_problem(n.table_oid) is not null
+    for no key update skip locked
+  )
 $$;
 
 -- How the source side stands, for status pages and alarms:
@@ -67,6 +90,7 @@ as $$
 begin
   perform afluente.note_alterations();
   perform afluente.adopt_partitions();
+  perform afluente.note_problems();
   perform afluente.mend_shard_count();
   perform afluente.fold_failures();
   return json_build_object(
@@ -102,5 +126,5 @@ begin
 end
 $$;
 
-revoke all on function afluente.capture_problem(regclass), afluente.backlog() from public, anon, authenticated;
+revoke all on function afluente.capture_problem(regclass), afluente.note_problems(), afluente.backlog() from public, anon, authenticated;
 grant execute on function afluente.backlog() to service_role;

@@ -219,3 +219,38 @@ describe('a captured table that is', () => {
     })
   })
 })
+
+describe('what a problem loses is marked, also once it is mended', () => {
+  it('by a sweep that saw it', async () => {
+    await source.run(`alter table public.t disable trigger user; insert into public.t values (1); select afluente.sweep()`)
+    await source.run(['insert', 'update', 'delete', 'truncate'].map((on) => `alter table public.t enable always trigger afluente_${on}`).join(';'))
+    expect(await entryOf('public.t')).toMatchObject({ problem: null, reconcileSince: expect.any(String) })
+  })
+
+  it('without one: triggers that were off for a moment', async () => {
+    await source.run(`alter table public.t disable trigger user; insert into public.t values (1)`)
+    await source.run(['insert', 'update', 'delete', 'truncate'].map((on) => `alter table public.t enable always trigger afluente_${on}`).join(';'))
+    expect(await entryOf('public.t')).toMatchObject({
+      problem: null,
+      failures: 1,
+      lastFailure: expect.stringContaining('switched off'),
+      reconcileSince: expect.any(String),
+    })
+    expect(await entryOf('public.t')).toMatchObject({ failures: 1 })
+  })
+
+  it.each([
+    ['a primary key that became deferrable', 'alter table public.t drop constraint t_pkey, add primary key (id) deferrable', /is deferrable/],
+    ['a parent', 'create table public.parent (id int not null, name text); alter table public.t inherit public.parent', /no inherit public\.parent/],
+    [
+      'a key whose texts are equal in another way',
+      `create collation public.nd (provider = icu, locale = 'und-u-ks-level2', deterministic = false); create table public.c (id text primary key);
+      select afluente.capture_table('public.c'); alter table public.c alter id type text collate public.nd`,
+      /other types of the key's columns/,
+    ],
+  ])('%s', async (_, ddl, problem) => {
+    await source.run(ddl)
+    const table = ddl.includes('public.c ') ? 'public.c' : 'public.t'
+    expect(await entryOf(table)).toMatchObject({ problem: expect.stringMatching(problem), reconcileSince: expect.any(String) })
+  })
+})

@@ -104,7 +104,7 @@ describe('partitions that were there', () => {
     await session.run(moves)
     await assertEqual()
     // A partition that was written to before it was adopted marks its table.
-    expect(await entry()).toMatchObject({ failures: sql.includes('2027') ? 1 : 0, problem: null })
+    expect(await entry()).toMatchObject({ failures: sql.includes('2027') ? 2 : 0, problem: null })
   })
 
   it('rows that several sessions’ MERGEs move to and fro, some of which are undone', async () => {
@@ -157,7 +157,12 @@ describe('partitions that were there', () => {
   })
 
   it('triggers of moved rows that are missing or switched off are seen', async () => {
-    for (const name of ['afluente_moved_out', 'afluente_moved_in', 'afluente_never']) {
+    const names = await source.run(
+      `select tgname from pg_trigger where tgrelid = 'public.log'::regclass and tgname ~ '_(moved_out|moved_in|never)_[0-9a-f]{8}$'`,
+    )
+    expect(names).toHaveLength(3)
+    for (const { tgname } of names) {
+      const name = tgname ?? ''
       await source.run(`alter table public.log_2026 disable trigger ${name}`)
       expect((await entry())?.problem).toContain(`log_2026.${name}`)
       await source.run(`select afluente.capture_table('public.log')`)
@@ -202,6 +207,39 @@ it('a root that was renamed is told, and its partitions’ changes count as fail
   )
   expect(await source.outbox()).toEqual([])
   expect(await entry()).toMatchObject({ failures: 2, problem: expect.stringContaining('renamed') })
+})
+
+it('whoever owns a captured table makes and attaches partitions of it, with no right to the schema afluente', async () => {
+  const superuser = await source.connect('superuser')
+  await superuser.run(
+    `drop role if exists app_owner; create role app_owner; grant app_owner to project_owner; grant create, usage on schema public to app_owner`,
+  )
+  await source.run(
+    `create table public.app (id int primary key) partition by range (id); alter table public.app owner to app_owner; select afluente.capture_table('public.app')`,
+  )
+  await superuser.run(`set role app_owner; create table public.app_1 partition of public.app for values from (0) to (10);
+    create table public.app_2 (id int primary key); alter table public.app attach partition public.app_2 for values from (10) to (20); insert into public.app values (1), (11)`)
+  expect((await source.outbox('public.app')).map(({ key }) => key)).toEqual(['[1]', '[11]'])
+  await source.run('select afluente.backlog()')
+  await superuser.run(`reset role; create role another_owner; alter table public.app owner to another_owner; grant another_owner to project_owner`)
+  expect((await backlog(source)).tables.find(({ table }) => table === 'public.app')?.problem).toMatch(/another_owner owns the table now/)
+  await source.run(`select afluente.capture_table('public.app')`)
+  expect((await backlog(source)).tables.find(({ table }) => table === 'public.app')?.problem).toBeNull()
+  await superuser.run(`drop owned by app_owner, another_owner; drop role app_owner, another_owner`)
+})
+
+it('a captured table may become a partition of another one: it is told, and marked', async () => {
+  await source.run(`
+    create table public.q (day date, id int, name text, primary key (day, id)) partition by range (day); create table public.q_1 partition of public.q default;
+    select afluente.capture_table('public.q'); insert into public.q values ('2029-01-01', 1, 'a');
+    alter table public.log attach partition public.q for values from ('2029-01-01') to ('2030-01-01')`)
+  await source.run('select afluente.sweep()')
+  expect((await backlog(source)).tables.find(({ table }) => table === 'public.q')).toMatchObject({
+    problem: expect.stringContaining('became a partition of public.log'),
+    reconcileSince: expect.any(String),
+  })
+  await source.run(`update public.q set name = 'b'`)
+  expect((await source.outbox('public.log')).at(-1)).toMatchObject({ key: '["2029-01-01", 1]', op: 'update' })
 })
 
 describe('partitions of partitions', () => {
@@ -321,6 +359,34 @@ describe('a partition that goes', () => {
       expect(await entry()).toMatchObject({ reconcileSince: expect.any(String), problem: null })
       await source.run('update afluente.captured_tables set reconcile_since = null')
     }
+  })
+
+  it.each([
+    ['detached', 'alter table public.log detach partition public.log_2027'],
+    ['dropped', 'drop table public.log_2027'],
+    ['emptied', 'truncate public.log_2027'],
+  ])('that came and was %s before anybody looked marks the table', async (_, ddl) => {
+    await source.run(`begin; ${make2027}; insert into public.log values ('2027-01-01', 1, 'a'); ${ddl}; commit`)
+    expect(await entry()).toMatchObject({ reconcileSince: expect.any(String), problem: null })
+  })
+
+  it('and is captured alone before anybody looked keeps its own triggers', async () => {
+    await source.run(`alter table public.log detach partition public.log_2025; select afluente.capture_table('public.log_2025'); select afluente.sweep()`)
+    await source.run(`insert into public.log_2025 (day, id) values ('2025-01-01', 9)`)
+    expect((await source.outbox('public.log_2025')).map(({ key }) => key)).toEqual(['["2025-01-01", 9]'])
+    await source.run(`select afluente.release_table('public.log')`)
+    expect((await backlog(source)).tables.find(({ table }) => table === 'public.log_2025')).toMatchObject({ problem: null })
+  })
+
+  it('to another captured table is that one’s', async () => {
+    await source.run(
+      `create table public.archive (day date, id int, name text, primary key (day, id)) partition by range (day); select afluente.capture_table('public.archive')`,
+    )
+    await source.run(
+      `alter table public.log detach partition public.log_2026; alter table public.archive attach partition public.log_2026 for values from ('2026-01-01') to ('2027-01-01')`,
+    )
+    await source.run(`select afluente.sweep(); select afluente.sweep(); insert into public.log_2026 values ('2026-01-01', 9)`)
+    expect((await source.outbox('public.archive')).map(({ key }) => key)).toEqual(['["2026-01-01", 9]'])
   })
 
   it('and is captured as a table of its own afterwards', async () => {

@@ -12,7 +12,7 @@ async function installed(): Promise<string> {
       union all
       select 'function', oid::regprocedure::text, concat(pg_get_functiondef(oid), proacl) from pg_proc where pronamespace = 'afluente'::regnamespace
       union all
-      select 'row', table_oid::text, c::text from afluente.captured_tables c
+      select 'row', table_oid::text, (to_jsonb(c) #- '{columns,triggers}')::text from afluente.captured_tables c
       order by 1, 2`),
   )
 }
@@ -74,6 +74,12 @@ describe('refused is', () => {
       'create table public.t (id int primary key); create table public.u () inherits (public.t)',
       '',
       /^afluente: other tables inherit from public\.t/,
+    ],
+    [
+      'a child of another table',
+      'create table public.u (id int not null); create table public.t (id int primary key) inherits (public.u)',
+      '',
+      /^afluente: public\.t inherits from public\.u$/,
     ],
     [
       'a partition',

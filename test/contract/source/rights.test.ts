@@ -103,6 +103,8 @@ describe('the functions of the schema', () => {
       `select proname as name, prosrc as body from pg_proc where pronamespace = 'afluente'::regnamespace and prosrc ~* '\\mexecute\\M' and proname !~ '^(capture|read|lock)_public_' order by 1`,
     )
     expect(dynamic.map((row) => row['name'])).toEqual([
+      // Names the right, and runs nothing.
+      'capture_problem',
       'capture_table',
       'capture_truncate',
       'drop_triggers',

@@ -52,7 +52,7 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
   'rows moved by a MERGE that only transition tables tell of': {
     mutant: {
       inTable: async (source, { name, partitions }) => {
-        if (partitions.length > 0) await source.run(`drop trigger afluente_moved_out on ${name}; drop trigger afluente_moved_in on ${name}`)
+        if (partitions.length > 0) await dropRowTriggers(source, name, 'moved_out', 'moved_in')
       },
     },
     found: ENDS_APART,
@@ -60,7 +60,7 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
   'a MERGE that tells of its last insert in place of its updates': {
     mutant: {
       inTable: async (source, { name, partitions }) => {
-        if (partitions.length > 0) await source.run(`drop trigger afluente_never on ${name}`)
+        if (partitions.length > 0) await dropRowTriggers(source, name, 'never')
       },
     },
     found: ENDS_APART,
@@ -79,6 +79,17 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
     mutant: { inDatabase: (source) => replaced(source, 'afluente.hidden_columns', 'a.attnum = any (hidden_columns.numbers)', 'false') },
     found: /excluded column/,
   },
+}
+
+/** They are named for their table. */
+async function dropRowTriggers(source: Source, table: string, ...names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const trigger = await source.value('select quote_ident(tgname) from pg_trigger where tgrelid = $1::regclass and tgname like $2', [
+      table,
+      `afluente\\_${name}\\_%`,
+    ])
+    await source.run(`drop trigger ${trigger ?? name} on ${table}`)
+  }
 }
 
 async function functionOf(source: Source, table: Table): Promise<string> {
