@@ -14,7 +14,8 @@ async function fill(table: string, rows: number, from = 1): Promise<void> {
   await source.run(`
     alter table ${table} disable trigger afluente_insert;
     insert into ${table} (id) select n from generate_series(${from}, ${from + rows - 1}) n;
-    alter table ${table} enable always trigger afluente_insert`)
+    alter table ${table} enable always trigger afluente_insert;
+    update afluente.captured_tables c set columns = afluente.columns_of(c.table_oid)`)
 }
 
 const opsAndKeys = async (table?: string) => (await source.outbox(table)).map(({ op, key }) => [op, key])

@@ -32,7 +32,8 @@ test('a TRUNCATE of more than 100 000 rows empties both sinks, and what comes af
   await stack.source.query(`
     begin; alter table public.chat_sessions disable trigger afluente_insert;
     insert into public.chat_sessions (id, channel, status) select gen_random_uuid(), 'web', 'open' from generate_series(1, 100001);
-    alter table public.chat_sessions enable always trigger afluente_insert; commit`)
+    alter table public.chat_sessions enable always trigger afluente_insert;
+    update afluente.captured_tables c set columns = afluente.columns_of(c.table_oid); commit`)
   await stack.source.query('truncate public.chat_sessions')
   await insert(after)
   await eventually('both sinks hold what came after alone', async () => {

@@ -76,7 +76,9 @@ export const mutants: Readonly<Record<string, { readonly mutant: Mutant; readonl
     found: ENDS_APART,
   },
   'excluded columns that are forgotten': {
-    mutant: { inDatabase: (source) => replaced(source, 'afluente.hidden_columns', 'a.attnum = any (hidden_columns.numbers)', 'false') },
+    mutant: {
+      inDatabase: (source) => replaced(source, 'afluente.without_columns', 'on to_json(c.key)::text not in', 'on true or to_json(c.key)::text not in'),
+    },
     found: /excluded column/,
   },
 }
