@@ -246,7 +246,7 @@ begin
     with_before = excluded.with_before, function_name = excluded.function_name, members = excluded.members, columns = excluded.columns,
     reconcile_since = least(c.reconcile_since, excluded.reconcile_since), keys_only_since = least(c.keys_only_since, excluded.keys_only_since),
     failures = c.failures + excluded.failures, last_failure = coalesce(excluded.last_failure, c.last_failure);
-  if former_function is null then
+  if former.function_name is null then
     perform afluente.offer_backfill("table");
   end if;
   if unseen then

@@ -130,19 +130,13 @@ begin
   -- Last, and only where it is needed: from now on users' writes into such a table wait for the end of this.
   deadline := clock_timestamp() + interval '5 seconds';
   for captured in
-    select c.* from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
+    select c.*, afluente.excluded_names(c) as excluded from afluente.captured_tables c join pg_class r on r.oid = c.table_oid
     where c.numbers_of <> c.table_oid or c.columns <> afluente.columns_of(c.table_oid) or afluente.capture_problem(c.table_oid) is not null
   loop
     loop
       begin
         perform set_config('lock_timeout', '100ms', true);
-        -- Where the numbers still hold they know of renames; in what came out of a dump the names have to.
-        perform afluente.capture_table(
-          captured.table_oid, captured.topic,
-          case when captured.numbers_of = captured.table_oid
-            then afluente.hidden_columns(captured.table_oid, captured.exclude_numbers) else captured.exclude end,
-          captured.with_before
-        );
+        perform afluente.capture_table(captured.table_oid, captured.topic, captured.excluded, captured.with_before);
         perform set_config('lock_timeout', '5s', true);
         exit;
       exception when others then
