@@ -20,7 +20,7 @@ export interface Member {
   /** Where reading begins: the committed offset, or 0. */
   position(place: Place): number
   /** False when the generation has passed: nothing was committed then. */
-  commit(assignment: Assignment, place: Place, nextOffset: number): boolean
+  commit(assignment: Assignment, place: Place, nextOffset: number): Promise<boolean>
   leave(): void
 }
 
@@ -76,7 +76,7 @@ export function memoryGroup({ partitions }: { readonly partitions: number }): Me
       return {
         assignment: () => (seat.present ? seat.assignment : null),
         position: ({ topic, partition }) => offsets.get(`${topic}:${partition}`) ?? 0,
-        commit: (assignment, { topic, partition }, nextOffset) => {
+        commit: async (assignment, { topic, partition }, nextOffset) => {
           if (!seat.present || seat.assignment !== assignment) return false
           offsets.set(`${topic}:${partition}`, nextOffset)
           return true

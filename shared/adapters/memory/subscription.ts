@@ -29,7 +29,7 @@ export function memorySubscription({ topics, group, subscribe, member: name, bat
       const highWatermark = String(topics.end(place.topic, place.partition))
       await handle({ ...place, records, highWatermark, generation: assignment.generation }, { signal, heartbeat })
       offset += records.length
-      if (!member.commit(assignment, place, offset)) throw lost()
+      if (!(await member.commit(assignment, place, offset))) throw lost()
     }
   }
 

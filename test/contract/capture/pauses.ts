@@ -1,6 +1,8 @@
 /** A capture that stands still: at a step of its way it is stopped, as the runtime may stop an isolate, and goes on later as if nothing had happened. */
 import type { CaptureDeps } from '../../../shared/engine/capture.ts'
 import type { Claim } from '../../../shared/ports/outbox.ts'
+import type { CaptureBoundary } from '../../support/failpoints/boundaries.ts'
+import { capturePublisherOf, outboxOf, successorOf } from '../../support/failpoints/ports.ts'
 
 /** Every point at which capture waits for the world, before the call has its effect and after. */
 export const steps = [
@@ -76,71 +78,58 @@ export function createPlace({ due, name }: PlaceDeps): Place {
   return place
 }
 
+const asked: Readonly<Record<CaptureBoundary, Step>> = {
+  'capture.connect': 'connect asked',
+  'capture.claim': 'claim asked',
+  'capture.claim-beside': 'claim asked',
+  'capture.claim-again': 'claim asked',
+  'capture.renew': 'renewal asked',
+  'capture.publish': 'publish asked',
+  'capture.publish-keys': 'publish asked',
+  'capture.acknowledge': 'acknowledge asked',
+  'capture.hand-over': 'successor asked',
+  'capture.rest': 'sleep begun',
+  'capture.release': 'release asked',
+}
+
+const answered: Readonly<Record<CaptureBoundary, (answer: unknown) => Step | null>> = {
+  'capture.connect': () => null,
+  'capture.claim': claimAnswered,
+  'capture.claim-beside': claimAnswered,
+  'capture.claim-again': claimAnswered,
+  'capture.renew': (answer) => (isHeld(answer) ? 'renewal answered' : null),
+  'capture.publish': () => 'publish answered',
+  'capture.publish-keys': () => 'publish answered',
+  'capture.acknowledge': () => 'acknowledge answered',
+  'capture.hand-over': () => 'successor answered',
+  'capture.rest': () => 'sleep ended',
+  'capture.release': () => 'release answered',
+}
+
+function claimAnswered(answer: unknown): Step | null {
+  if (!isHeld(answer)) return null
+  return answer.changes.length > 0 ? 'claim answered with rows' : 'claim answered without'
+}
+
+function isHeld(answer: unknown): answer is Extract<Claim, { status: 'held' }> {
+  return (answer as Claim).status === 'held'
+}
+
 /** The deps of one capture, each call of them a step. What was under way when it was stopped has its effect; its answer waits. */
 export function pausable(deps: CaptureDeps, { pass }: Place): CaptureDeps {
-  const call = async <T>(asked: Step, work: () => Promise<T>, answered: (value: T) => Step | null): Promise<T> => {
-    await pass(asked)
+  const call = async <T>(boundary: CaptureBoundary, work: () => Promise<T>): Promise<T> => {
+    await pass(asked[boundary])
     const value = await work()
-    const step = answered(value)
+    const step = answered[boundary](value)
     if (step !== null) await pass(step)
     return value
   }
   const { clock, outbox, publisher, startSuccessor } = deps
   return {
     ...deps,
-    outbox: {
-      ...outbox,
-      claim: (request, options) => {
-        const renewal = request.floor === Number.MAX_SAFE_INTEGER
-        const answered = (claim: Claim): Step | null => {
-          if (claim.status !== 'held') return null
-          if (renewal) return 'renewal answered'
-          return claim.changes.length > 0 ? 'claim answered with rows' : 'claim answered without'
-        }
-        return call(renewal ? 'renewal asked' : 'claim asked', () => outbox.claim(request, options), answered)
-      },
-      acknowledge: (...of) =>
-        call(
-          'acknowledge asked',
-          () => outbox.acknowledge(...of),
-          () => 'acknowledge answered',
-        ),
-      release: (...of) =>
-        call(
-          'release asked',
-          () => outbox.release(...of),
-          () => 'release answered',
-        ),
-    },
-    publisher: {
-      ...publisher,
-      connect: (options) =>
-        call(
-          'connect asked',
-          () => publisher.connect(options),
-          () => null,
-        ),
-      publish: (...of) =>
-        call(
-          'publish asked',
-          () => publisher.publish(...of),
-          () => 'publish answered',
-        ),
-    },
-    clock: {
-      now: clock.now,
-      sleep: (...of) =>
-        call(
-          'sleep begun',
-          () => clock.sleep(...of),
-          () => 'sleep ended',
-        ),
-    },
-    startSuccessor: (...of) =>
-      call(
-        'successor asked',
-        () => startSuccessor(...of),
-        () => 'successor answered',
-      ),
+    outbox: outboxOf({ call }, outbox),
+    publisher: capturePublisherOf({ call }, publisher),
+    clock: { now: clock.now, sleep: (...of) => call('capture.rest', () => clock.sleep(...of)) },
+    startSuccessor: successorOf({ call }, startSuccessor),
   }
 }

@@ -3,13 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { mutants } from './mutants.ts'
 import { brokenPromises } from './promises.ts'
 import { play, scenario } from './scenario.ts'
+import { faultPlan } from '../../support/failpoints/process.ts'
 import { createWorld, type Tampering } from './world.ts'
 
 /** Plays the same scenarios, from one fixed seed, with and without a guard. */
 async function counterexample(tampering: Tampering): Promise<readonly string[] | null> {
   let broken: readonly string[] = []
   const property = fc.asyncProperty(scenario, async ({ shape, steps, faults }) => {
-    const world = createWorld(shape, faults, tampering)
+    const world = createWorld({ shape, plan: faultPlan(faults), tampering })
     const rested = await play({ steps }, world)
     broken = [...(rested ? [] : ['it never came to rest']), ...brokenPromises(world)]
     return broken.length === 0

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { brokenPromises, floorOf } from './promises.ts'
 import { play, scenario } from './scenario.ts'
-import { TABLE_NAME } from './setting.ts'
+import { TABLE_NAME } from '../../support/failpoints/setting.ts'
+import { faultPlan } from '../../support/failpoints/process.ts'
 import { createWorld } from './world.ts'
 
 const RUNS = Number(process.env['AFLUENTE_TEST_RUNS'] ?? 500)
@@ -10,7 +11,7 @@ const RUNS = Number(process.env['AFLUENTE_TEST_RUNS'] ?? 500)
 test('whatever is written, lost, repeated, delayed, frozen or killed, both sinks end equal to the source and every event is in bronze', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ shape, steps, faults }) => {
-      const world = createWorld(shape, faults)
+      const world = createWorld({ shape, plan: faultPlan(faults) })
       expect(await play({ steps }, world), 'came to rest').toBe(true)
       expect(brokenPromises(world)).toEqual([])
     }),
@@ -23,7 +24,7 @@ test('the scenarios reach what the promises are about: none of it is left to cha
   const count = (what: string, times: number) => (seen[what] = (seen[what] ?? 0) + times)
   await fc.assert(
     fc.asyncProperty(scenario, async ({ shape, steps, faults }) => {
-      const world = createWorld(shape, faults)
+      const world = createWorld({ shape, plan: faultPlan(faults) })
       await play({ steps }, world)
       const versions = world.source.history.map(({ version }) => version)
       count('late commits', versions.filter((version, at) => version < Math.max(...versions.slice(0, at))).length)

@@ -2,7 +2,7 @@
 import { decode, recordId } from '../../../shared/events/envelope.ts'
 import { eventIdOf } from '../../../shared/events/change.ts'
 import { deadLetterTopicOf } from '../../../shared/engine/define.ts'
-import { isDead, type Side, TABLE_NAME, TOPIC } from './setting.ts'
+import { isDead, type Side, TABLE_NAME, TOPIC } from '../../support/failpoints/setting.ts'
 import type { World } from './world.ts'
 
 export function brokenPromises(world: World): readonly string[] {

@@ -1,8 +1,8 @@
 /** What happens to a world: writes, commits, doorbells, rebalances, strangers' records, and the faults that strike meanwhile. */
 import fc from 'fast-check'
 import type { Transaction } from '../../../shared/adapters/memory/source.ts'
-import type { Fault } from './process.ts'
-import { imageOf, type Shape, TABLE_NAME, TOPIC } from './setting.ts'
+import type { RandomFault } from '../../support/failpoints/process.ts'
+import { imageOf, type Shape, TABLE_NAME, TOPIC } from '../../support/failpoints/setting.ts'
 import type { World } from './world.ts'
 
 export type Step =
@@ -22,7 +22,7 @@ export type Step =
 export interface Scenario {
   readonly shape: Shape
   readonly steps: readonly Step[]
-  readonly faults: readonly Fault[]
+  readonly faults: readonly RandomFault[]
 }
 
 const session = fc.integer({ min: 0, max: 2 })
@@ -41,7 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ does: fc.constant('junk' as const), key }) },
 )
 
-const fault: fc.Arbitrary<Fault> = fc.record({
+const fault: fc.Arbitrary<RandomFault> = fc.record({
   after: fc.integer({ min: 0, max: 40 }),
   what: fc.constantFrom('dies', 'freezes', 'fails'),
   when: fc.constantFrom('before', 'after'),
@@ -59,8 +59,13 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   faults: fc.array(fault, { maxLength: 8, size: 'max' }),
 })
 
-/** Plays the steps, ends what is open, and waits without further faults until all is at rest. */
-export async function play({ steps }: Pick<Scenario, 'steps'>, world: World): Promise<boolean> {
+export interface Player {
+  take(step: Step): Promise<void>
+  /** Commits what is open. */
+  end(): void
+}
+
+export function createPlayer(world: World): Player {
   const { capture, sides, source, topics } = world
   const open = new Map<number, Transaction>()
 
@@ -112,12 +117,23 @@ export async function play({ steps }: Pick<Scenario, 'steps'>, world: World): Pr
     }
   }
 
-  for (const step of steps) {
-    await take(step)
-    await world.settle()
+  return {
+    take: async (step) => {
+      await take(step)
+      await world.settle()
+    },
+    end: () => {
+      for (const transaction of open.values()) transaction.commit()
+    },
   }
+}
+
+/** Plays the steps, ends what is open, and waits without further faults until all is at rest. */
+export async function play({ steps }: Pick<Scenario, 'steps'>, world: World): Promise<boolean> {
+  const player = createPlayer(world)
+  for (const step of steps) await player.take(step)
   world.endFaults()
-  for (const transaction of open.values()) transaction.commit()
+  player.end()
   const rested = await world.rest()
   await world.end()
   return rested

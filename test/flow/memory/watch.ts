@@ -1,8 +1,9 @@
 /** Looks at each write as it happens: what may never be, not even for a moment. */
 import { placeOf } from '../../../shared/adapters/memory/analytics.ts'
+import type { Control } from '../../../shared/ports/control.ts'
 import type { Outbox } from '../../../shared/ports/outbox.ts'
-import type { Sink } from '../../../shared/ports/sink.ts'
-import type { Side } from './setting.ts'
+import type { Fence, Sink } from '../../../shared/ports/sink.ts'
+import type { Side } from '../../support/failpoints/setting.ts'
 
 /** I8: after an epoch has moved on, nothing is deleted from the outbox under the old one. */
 export function watchedOutbox(outbox: Outbox, violations: string[]): Outbox {
@@ -22,8 +23,8 @@ export function watchedOutbox(outbox: Outbox, violations: string[]): Outbox {
   }
 }
 
-/** I3, I7, I8: no row's version and no recorded or committed offset goes down, nothing is written under an old epoch. */
-export function watchedSink(sink: Sink, { name, analytics, group }: Side, violations: string[]): Sink {
+/** Watches whatever processes write into one side. I3, I7, I8: no row's version and no recorded or committed offset goes down, nothing is written under an old epoch. */
+export function sinkWatcher({ name, analytics, group }: Side, violations: string[]): (sink: Sink) => Sink {
   const versions = new Map<string, number>()
   const offsets = new Map<string, number>()
 
@@ -44,12 +45,15 @@ export function watchedSink(sink: Sink, { name, analytics, group }: Side, violat
     raise(offsets, `the committed offset of ${topic}:${partition}`, group.committed({ topic, partition }) ?? 0)
   }
 
-  return {
+  /** An index knows no epochs; what is counted of its batches does, see below. */
+  const epochOf = (fence: Fence) => (name === 'postgres' ? (analytics.epochs.get(placeOf(fence)) ?? 0) : 0)
+
+  return (sink) => ({
     ...sink,
     sweepBelow: async (sweep, options) => {
       const swept = await sink.sweepBelow(sweep, options)
       const { fence } = sweep
-      const present = analytics.epochs.get(placeOf(fence)) ?? 0
+      const present = epochOf(fence)
       if (fence.epoch < present) violations.push(`${name}: a sweep went on under epoch ${fence.epoch}, when ${present} held ${fence.topic}:${fence.partition}`)
       look(fence.topic, fence.partition)
       return swept
@@ -57,7 +61,7 @@ export function watchedSink(sink: Sink, { name, analytics, group }: Side, violat
     write: async (batch, options) => {
       const report = await sink.write(batch, options)
       const { fence } = batch
-      const present = analytics.epochs.get(placeOf(fence)) ?? 0
+      const present = epochOf(fence)
       if (fence.epoch < present)
         violations.push(`${name}: a batch was written under epoch ${fence.epoch}, when ${present} held ${fence.topic}:${fence.partition}`)
       const settled = report.accepted + report.duplicate + report.late + report.rejected.length
@@ -65,5 +69,21 @@ export function watchedSink(sink: Sink, { name, analytics, group }: Side, violat
       look(fence.topic, fence.partition)
       return report
     },
+  })
+}
+
+/** I8: after an epoch has moved on, nothing is counted or buried and no floor is raised under the old one. */
+export function watchedControl(control: Control, { name, analytics }: Side, violations: string[]): Control {
+  const done = async <T>(what: string, fence: Fence, work: Promise<T>): Promise<T> => {
+    const value = await work
+    const present = analytics.epochs.get(placeOf(fence)) ?? 0
+    if (fence.epoch < present) violations.push(`${name}: ${what} under epoch ${fence.epoch}, when ${present} held ${fence.topic}:${fence.partition}`)
+    return value
+  }
+  return {
+    ...control,
+    advance: (fence, ...of) => done('progress was told', fence, control.advance(fence, ...of)),
+    bury: (letters, fence, ...of) => done('a letter was buried', fence, control.bury(letters, fence, ...of)),
+    raiseFloor: (floor, fence, options) => done('a floor was raised', fence, control.raiseFloor(floor, fence, options)),
   }
 }

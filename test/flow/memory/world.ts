@@ -8,15 +8,17 @@ import { memoryPublisher } from '../../../shared/adapters/memory/publisher.ts'
 import { memorySink } from '../../../shared/adapters/memory/sink.ts'
 import { type MemorySource, memorySource } from '../../../shared/adapters/memory/source.ts'
 import { memoryTopics, type MemoryTopics } from '../../../shared/adapters/memory/topics.ts'
+import type { CaptureLimits } from '../../../shared/engine/capture-limits.ts'
 import type { Outbox } from '../../../shared/ports/outbox.ts'
 import type { Sink } from '../../../shared/ports/sink.ts'
 import type { Subscription } from '../../../shared/ports/subscription.ts'
 import { drive } from '../../support/virtual-time.ts'
-import { type CaptureFleet, captureFleet } from './capture-fleet.ts'
-import { type ConsumerFleet, consumerFleet } from './consumer-fleet.ts'
-import { type Fault, faultPlan } from './process.ts'
-import { MAX_MESSAGE_BYTES, PARTITIONS, refuses, type Shape, type Side, TOPIC } from './setting.ts'
-import { watchedOutbox, watchedSink } from './watch.ts'
+import { type CaptureFleet, captureFleet } from '../../support/failpoints/capture-fleet.ts'
+import { type ConsumerFleet, type ConsumerFleetDeps, consumerFleet } from '../../support/failpoints/consumer-fleet.ts'
+import { indexTwin } from '../../support/failpoints/index-twin.ts'
+import type { FaultPlan } from '../../support/failpoints/process.ts'
+import { MAX_MESSAGE_BYTES, PARTITIONS, refuses, type Shape, type Side, sometimesSlow, TOPIC } from '../../support/failpoints/setting.ts'
+import { sinkWatcher, watchedControl, watchedOutbox } from './watch.ts'
 
 const SWEEP_MS = 500
 
@@ -47,9 +49,15 @@ export interface World {
   end(): Promise<void>
 }
 
-export function createWorld(shape: Shape, faults: readonly Fault[], tampering: Tampering = {}): World {
+export interface WorldDeps {
+  readonly shape: Shape
+  readonly plan: FaultPlan
+  readonly tampering?: Tampering
+  readonly limits?: Partial<CaptureLimits>
+}
+
+export function createWorld({ shape, plan, tampering = {}, limits = {} }: WorldDeps): World {
   const clock = memoryClock()
-  const plan = faultPlan(faults)
   const violations: string[] = []
   const log = memoryLines()
   const source = memorySource({ clock })
@@ -60,17 +68,19 @@ export function createWorld(shape: Shape, faults: readonly Fault[], tampering: T
   const sideOf = (name: Side['name']): Side => ({ name, analytics: memoryAnalytics(), group: memoryGroup({ partitions: PARTITIONS }) })
   const sides = [sideOf('postgres'), sideOf('elasticsearch')]
   const consumers = sides.map((side) => {
-    const plain = memorySink({
-      analytics: side.analytics,
-      clock,
-      refuses,
-      ...(side.name === 'postgres' ? { bronze: true, refusal: 'batch' } : { refusal: 'item' }),
-    })
-    const sink = watchedSink(tampering.sink?.(plain, side.analytics) ?? plain, side, violations)
-    const control = memoryControl({ analytics: side.analytics, clock })
-    return consumerFleet({ side, sink, control, publisher, topics, clock, log, plan, shape, tamper: tampering.subscription })
+    const { analytics, group, name: consumer } = side
+    const control = watchedControl(memoryControl({ analytics, clock }), side, violations)
+    const watched = sinkWatcher(side, violations)
+    const open: ConsumerFleetDeps['open'] = (through) => {
+      const plain =
+        consumer === 'postgres'
+          ? memorySink({ analytics, clock, refuses, bronze: true, refusal: 'batch' })
+          : indexTwin({ analytics, control: through(control), refuses })
+      return { sink: watched(tampering.sink?.(plain, analytics) ?? plain), control, drop: () => {} }
+    }
+    return consumerFleet({ consumer, group, open, publisher, topics, clock, log, plan, shape, tamper: tampering.subscription })
   })
-  const capture = captureFleet({ outbox, publisher, clock, log, plan, shape })
+  const capture = captureFleet({ open: () => ({ outbox, publisher: sometimesSlow(publisher, clock), drop: () => {} }), clock, log, plan, shape, limits })
 
   const settle = async () => {
     await drive(clock, () => true, 0)
@@ -100,7 +110,7 @@ export function createWorld(shape: Shape, faults: readonly Fault[], tampering: T
     lines: log.lines,
     violations,
     settle,
-    endFaults: plan.end,
+    endFaults: () => plan.end(),
     pass: async (ms) => {
       const until = clock.now() + ms
       void clock.sleep(ms, { signal: ended.signal })

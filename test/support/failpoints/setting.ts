@@ -1,6 +1,8 @@
 /** The table, topic and sides that every world has. */
 import type { MemoryAnalytics } from '../../../shared/adapters/memory/analytics.ts'
 import type { MemoryGroup } from '../../../shared/adapters/memory/group.ts'
+import type { Clock } from '../../../shared/ports/clock.ts'
+import type { Publisher } from '../../../shared/ports/publisher.ts'
 import type { Event } from '../../../shared/events/envelope.ts'
 
 export const TABLE = { schema: 'public', name: 'leads', key: ['id'], columns: { id: 'text', n: 'integer' } } as const
@@ -41,3 +43,17 @@ export function isDead(after: string | null): boolean {
 }
 
 export const refuses = (event: Event) => (isRefused(event.after) ? { code: '23514', message: 'A check constraint refuses the row.' } : null)
+
+/** Rows of this number take the broker so long that their shard's lease has to be renewed meanwhile. */
+export const SLOW = 7
+const SLOW_MS = 120
+
+export function sometimesSlow(publisher: Publisher, clock: Clock): Publisher {
+  return {
+    ...publisher,
+    publish: async (messages, options) => {
+      if (messages.some(({ value }) => value.includes(`"n":${SLOW}`))) await clock.sleep(SLOW_MS, options)
+      return publisher.publish(messages, options)
+    },
+  }
+}
