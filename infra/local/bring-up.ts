@@ -5,7 +5,7 @@ import { forget, writePrivate, type Home } from './home.ts'
 import { unlock } from './lock.ts'
 import { createPart, type Part } from './part.ts'
 import type { Places } from './places.ts'
-import { prepareSinks, prepareSource } from './prepare-databases.ts'
+import { prepareLocalChatwoot, prepareSinks, prepareSource } from './prepare-databases.ts'
 import { rememberProcesses } from './processes.ts'
 import { signalGroup } from './process-identity.ts'
 import type { Report } from './progress.ts'
@@ -100,8 +100,11 @@ async function startInOrder(context: BringUp, parts: ReadonlyMap<string, Part>):
     signal.throwIfAborted()
     const part = parts.get(name)
     if (part !== undefined) await startPart(part, report)
-    // The source's migrations need Postgres alone, so they run while Kafka and Elasticsearch still start.
-    if (name === 'postgres' && prepared) await prepareSource(context)
+    // What Postgres alone is needed for is done while Kafka and Elasticsearch still start.
+    if (name === 'postgres' && prepared) {
+      await prepareSource(context)
+      if (part !== undefined || context.places.chatwoot === context.places.chatwootReader) await prepareLocalChatwoot(context, context.demo)
+    }
   }
   const bundle = wanted.includes('worker') ? [bundleWorker({ env: context.env })] : []
   await Promise.all([start('postgres'), start('kafka'), start('elasticsearch'), ...bundle])

@@ -1,4 +1,5 @@
 import { postgresUrl } from './parts/postgres.ts'
+import { CHATWOOT_READER } from './prepare-chatwoot.ts'
 import type { Ports } from './ports.ts'
 import type { Secrets } from './secrets.ts'
 import type { StackSettings } from './settings.ts'
@@ -8,6 +9,8 @@ export interface Places {
   readonly source: string
   readonly analytics: string
   readonly chatwoot: string
+  /** As the role that ETL reads with: what the functions get. */
+  readonly chatwootReader: string
   readonly brokers: readonly string[]
   readonly elasticsearch: string
   readonly supabase: string
@@ -24,6 +27,7 @@ export function placesOf(ports: Ports, secrets: Secrets, settings: StackSettings
     source: external.source ?? postgresUrl(cluster, 'supabase'),
     analytics: external.analytics ?? postgresUrl(cluster, 'analytics'),
     chatwoot: external.chatwoot ?? postgresUrl(cluster, 'chatwoot'),
+    chatwootReader: external.chatwoot ?? readerOf(postgresUrl(cluster, 'chatwoot'), secrets),
     brokers: external.brokers?.split(',').map((broker) => broker.trim()) ?? [`127.0.0.1:${ports.kafka}`],
     elasticsearch: external.elasticsearch ?? `http://127.0.0.1:${ports.elasticsearch}`,
     supabase: `http://127.0.0.1:${ports.supabase}`,
@@ -41,7 +45,7 @@ export function functionEnvironment(places: Places, secrets: Secrets, settings: 
     SUPABASE_ANON_KEY: secrets.anonKey,
     SOURCE_DATABASE_URL: places.source,
     ANALYTICS_DATABASE_URL: places.analytics,
-    CHATWOOT_DATABASE_URL: places.chatwoot,
+    CHATWOOT_DATABASE_URL: places.chatwootReader,
     KAFKA_BROKERS: places.brokers.join(','),
     ELASTICSEARCH_URL: places.elasticsearch,
     AFLUENTE_WEBHOOK_SECRET: secrets.webhookSecret,
@@ -50,4 +54,11 @@ export function functionEnvironment(places: Places, secrets: Secrets, settings: 
     AFLUENTE_HOME: home,
     ...settings.passOn,
   }
+}
+
+function readerOf(url: string, secrets: Secrets): string {
+  const reader = new URL(url)
+  reader.username = CHATWOOT_READER
+  reader.password = secrets.chatwootPassword
+  return reader.href
 }

@@ -8,6 +8,7 @@ import { prepare } from '../deploy/prepare.ts'
 import { Fault } from './fault.ts'
 import { repository } from './home.ts'
 import type { Places } from './places.ts'
+import { prepareChatwoot } from './prepare-chatwoot.ts'
 import type { Report } from './progress.ts'
 import type { Secrets } from './secrets.ts'
 
@@ -55,9 +56,24 @@ export async function prepareSinks({ places, report, passOn, signal }: Omit<Prep
   })
 }
 
+/** Conversations of a fresh local Chatwoot: enough for pages, few enough not to be noticed at the first start. */
+const CONVERSATIONS = 3_000
+
+/** The local stand-in for Chatwoot's database; one on another machine, or with somebody's tables, is only read. */
+export async function prepareLocalChatwoot({ places, secrets, report }: PrepareDeps, demo: boolean): Promise<void> {
+  if (!isHere(places.chatwoot)) return
+  const done = await prepareChatwoot({ url: places.chatwoot, readerPassword: secrets.chatwootPassword, conversations: demo ? CONVERSATIONS : 0 })
+  if (done === 'made')
+    report({ key: 'chatwoot', state: 'done', text: `chatwoot: schema and view made${demo ? `, ${CONVERSATIONS} conversations seeded` : ''}` })
+}
+
+function isHere(url: string): boolean {
+  return ['127.0.0.1', 'localhost', '[::1]', '::1'].includes(new URL(url).hostname)
+}
+
 function assertHere(url: string): void {
+  if (isHere(url)) return
   const host = new URL(url).hostname
-  if (['127.0.0.1', 'localhost', '[::1]', '::1'].includes(host)) return
   throw new Fault(
     `SOURCE_DATABASE_URL points at ${host}, and npm start changes databases on this machine only`,
     'Take it out of .env (the stack then brings its own), or point it at a Postgres on 127.0.0.1',

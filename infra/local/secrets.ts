@@ -9,15 +9,17 @@ const secretsSchema = z.object({
   serviceRoleKey: z.string(),
   webhookSecret: z.string(),
   apiToken: z.string(),
+  /** Of the role that reads Chatwoot's view; stacks made before it had one get it with their next start. */
+  chatwootPassword: z.string().optional(),
 })
 
 /** What the local parts know each other by: random, made once per stack, kept in a file of this user alone. */
-export type Secrets = Readonly<z.infer<typeof secretsSchema>>
+export type Secrets = Readonly<z.infer<typeof secretsSchema> & { chatwootPassword: string }>
 
 /** Reads the secrets of a stack, or makes them. */
 export function ensureSecrets(file: string): Secrets {
   const kept = secretsSchema.safeParse(readJson(file))
-  if (kept.success) return kept.data
+  if (kept.success) return completed(file, kept.data)
   const jwtSecret = token()
   const secrets: Secrets = {
     postgresPassword: token(),
@@ -26,8 +28,15 @@ export function ensureSecrets(file: string): Secrets {
     serviceRoleKey: jwt(jwtSecret, 'service_role'),
     webhookSecret: token(),
     apiToken: token(),
+    chatwootPassword: token(),
   }
   writePrivate(file, secrets)
+  return secrets
+}
+
+function completed(file: string, kept: z.infer<typeof secretsSchema>): Secrets {
+  const secrets = { ...kept, chatwootPassword: kept.chatwootPassword ?? token() }
+  if (kept.chatwootPassword === undefined) writePrivate(file, secrets)
   return secrets
 }
 

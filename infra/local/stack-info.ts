@@ -9,7 +9,8 @@ const stackFile = z.object({
   source: z.object({ url: z.string() }),
   supabase: z.object({ url: z.string(), anonKey: z.string(), serviceRoleKey: z.string() }),
   analytics: z.object({ url: z.string() }),
-  chatwoot: z.object({ url: z.string() }),
+  /** `reader`: as the role that ETL reads with. */
+  chatwoot: z.object({ url: z.string(), reader: z.string() }),
   kafka: z.object({ brokers: z.array(z.string()) }),
   elasticsearch: z.object({ url: z.string() }),
   worker: z.object({ url: z.string(), token: z.string() }),
@@ -42,7 +43,7 @@ export function stackInfo({ places, secrets, parts, control }: InfoDeps): StackI
     source: { url: places.source },
     supabase: { url: places.supabase, anonKey: secrets.anonKey, serviceRoleKey: secrets.serviceRoleKey },
     analytics: { url: places.analytics },
-    chatwoot: { url: places.chatwoot },
+    chatwoot: { url: places.chatwoot, reader: places.chatwootReader },
     kafka: { brokers: [...places.brokers] },
     elasticsearch: { url: places.elasticsearch },
     worker: { url: places.worker, token: secrets.apiToken },

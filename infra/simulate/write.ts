@@ -13,8 +13,15 @@ export interface Tally {
   readonly behindMs: number
 }
 
-export interface WriteOptions {
-  readonly changes: Generator<SimulatedChange, never>
+interface Writable {
+  readonly op: SimulatedChange['op']
+  /** Hexadecimal digits; changes of one family keep their order. */
+  readonly family: string
+}
+
+export interface WriteOptions<C extends Writable> {
+  readonly changes: Generator<C, never>
+  readonly statementOf: (change: C) => pg.QueryConfig
   /** Changes a second. */
   readonly rate: number
   readonly seconds: number
@@ -27,15 +34,23 @@ export interface WriteOptions {
 const TICK_MS = 5
 
 /** Resolves when all that was due is written, or soon after the signal aborts. Rejects with the first change that fails. */
-export async function writeChanges({ changes, rate, seconds, connections, onSecond, signal }: WriteOptions): Promise<Tally> {
-  const lanes = connections.map((): Waiting[] => [])
+export async function writeChanges<C extends Writable>({
+  changes,
+  statementOf,
+  rate,
+  seconds,
+  connections,
+  onSecond,
+  signal,
+}: WriteOptions<C>): Promise<Tally> {
+  const lanes = connections.map((): Waiting<C>[] => [])
   const count = { due: 0, written: 0, insert: 0, update: 0, delete: 0 }
   const total = Math.round(rate * seconds)
   const began = performance.now()
   const failure = new AbortController()
   const over = (): boolean => signal.aborted || failure.signal.aborted
 
-  const work = async (lane: Waiting[], connection: Pick<pg.PoolClient, 'query'>): Promise<void> => {
+  const work = async (lane: Waiting<C>[], connection: Pick<pg.PoolClient, 'query'>): Promise<void> => {
     try {
       while (!over() && (lane.length > 0 || count.due < total)) {
         const next = lane.shift()
@@ -70,7 +85,7 @@ export async function writeChanges({ changes, rate, seconds, connections, onSeco
     while (count.due < total && !over()) {
       const dueBy = Math.min(total, Math.floor(((performance.now() - began) / 1_000) * rate) + 1)
       for (; count.due < dueBy; count.due += 1) {
-        const change: SimulatedChange = changes.next().value
+        const change: C = changes.next().value
         lanes[laneOf(change.family, lanes.length)]?.push({ change, dueMs: began + (count.due / rate) * 1_000 })
       }
       await sleep(Math.min(TICK_MS, 500 / rate + 1))
@@ -83,8 +98,8 @@ export async function writeChanges({ changes, rate, seconds, connections, onSeco
   return tally()
 }
 
-interface Waiting {
-  readonly change: SimulatedChange
+interface Waiting<C> {
+  readonly change: C
   readonly dueMs: number
 }
 

@@ -64,6 +64,7 @@ describe('preparation', () => {
         source,
         analytics,
         chatwoot: analytics,
+        chatwootReader: analytics,
         brokers: ['127.0.0.1:1'],
         elasticsearch: away,
         supabase: away,

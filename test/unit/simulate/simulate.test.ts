@@ -52,6 +52,7 @@ describe('writing', () => {
     const seen: string[][] = [[], [], []]
     const tally = await writeChanges({
       changes: changesOf(5, ['leads', 'chat_sessions']),
+      statementOf,
       rate: 400,
       seconds: 0.5,
       connections: seen.map(connection),
@@ -66,13 +67,14 @@ describe('writing', () => {
   test('ends with the first change that fails', async () => {
     const failing = { query: async () => Promise.reject(new Error('refused')) } as never
     await expect(
-      writeChanges({ changes: changesOf(5, ['leads']), rate: 100, seconds: 60, connections: [failing], onSecond: () => {}, signal }),
+      writeChanges({ changes: changesOf(5, ['leads']), statementOf, rate: 100, seconds: 60, connections: [failing], onSecond: () => {}, signal }),
     ).rejects.toThrow('refused')
   })
 
   test('ends soon after an abort', async () => {
     const tally = await writeChanges({
       changes: changesOf(5, ['leads']),
+      statementOf,
       rate: 100,
       seconds: 60,
       connections: [connection([])],
@@ -94,13 +96,15 @@ describe('writing', () => {
 
 describe('options', () => {
   test('have defaults, and are read', () => {
-    expect(readOptions([])).toEqual({ rate: 20, seconds: 30, seed: 1, tables: ['leads', 'chat_sessions'] })
+    expect(readOptions([])).toEqual({ rate: 20, seconds: 30, seed: 1, tables: ['leads', 'chat_sessions'], conversations: false })
     expect(readOptions(['--rate', '0.5', '--seconds', '2', '--seed=-4', '--tables', 'leads'])).toEqual({
       rate: 0.5,
       seconds: 2,
       seed: -4,
       tables: ['leads'],
+      conversations: false,
     })
+    expect(readOptions(['--tables', 'conversations'])).toMatchObject({ tables: [], conversations: true })
   })
 
   test('that are wrong are told all at once', () => {
