@@ -21,7 +21,7 @@ export interface Pace {
 const FIRST = 100
 const MOST = 1_000
 /** A writer who wants a row that is being sent waits for so long, about. */
-const TARGET_MS = 50
+const TARGET_MS = 100
 /** A limited rate goes in steps of that length: even, and not a call for each row. */
 const STEP_MS = 200
 

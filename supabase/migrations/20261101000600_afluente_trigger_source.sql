@@ -192,9 +192,10 @@ as $read$
   left join lateral (select {read image} as image from {table} r where {same key}{same text} offset 0) present on true
 $read$;
 
--- Locks against changes those rows of these keys that nobody holds. Others that are there are told from those that aren't. Only the
--- text under which triggers know a key counts as that key.
-create or replace function afluente.{locker}(keys text[]) returns table (key text, locked boolean, there boolean)
+-- Locks against changes those rows of these keys that nobody holds, and gives the images that they have then: where somebody has
+-- changed one since this statement began, its row is read anew once it is locked. Others that are there are told from those that
+-- aren't. Only the text under which triggers know a key counts as that key.
+create or replace function afluente.{locker}(keys text[]) returns table (key text, image json, locked boolean, there boolean)
 language sql
 volatile
 security definer
@@ -208,12 +209,13 @@ set row_security = off
 set enable_seqscan = off
 set jit = off
 as $lock$
-  select touched.key, held.locked is not null, held.locked is not null or present.there is not null
+  select touched.key, held.image, held.locked is not null, held.locked is not null or present.there is not null
   from (
     select k.key, {key found} from unnest(keys) k (key) cross join lateral json_to_record(json_build_object({key members})) r ({key types})
   ) touched
   left join lateral (
-    select true as locked from {table} r where {same key} and {key text} = touched.key offset 0 for share skip locked
+    select true as locked, {read image} as image from {table} r
+    where {same key} and {key text} = touched.key offset 0 for share skip locked
   ) held on true
   left join lateral (
     select true as there from {table} r where held.locked is null and {same key} and {key text} = touched.key offset 0

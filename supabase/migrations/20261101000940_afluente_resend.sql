@@ -27,7 +27,7 @@ declare
   keeps int := measured % 4;
   moment timestamptz := clock_timestamp();
   leased boolean := (select bool_and(s.leased_until > clock_timestamp()) from afluente.shards s);
-  held text[];
+  sent bigint;
   busy text[];
   gone text[];
 begin
@@ -48,36 +48,30 @@ begin
     return json_build_object('sent', 0, 'locked', wanted, 'gone', array[]::text[], 'keeps', 'nothing');
   end if;
 
+  -- What is inserted was locked before, row by row, and its version drawn after that. Whoever has locked a row has a transaction id, as
+  -- drawing a version wants (see afluente.settle). An image is that of the moment when its row was locked.
   execute format(
-    'select
-      coalesce(array_agg(l.key) filter (where l.locked), ''{}''), coalesce(array_agg(l.key) filter (where l.there and not l.locked), ''{}''),
-      coalesce(array_agg(l.key) filter (where not l.there), ''{}'')
-    from afluente.%I($1) l',
-    afluente.locker_of(captured.function_name)
-  ) into held, busy, gone using wanted;
-  -- A statement of its own: its snapshot is of a moment when the rows were locked. Whoever has locked a row has a transaction id, as
-  -- drawing a version wants (see afluente.settle).
-  if keeps = 0 then
-    execute format(
-      'insert into afluente.outbox (version, source_table, topic, key, shard, op, after, occurred_at, traceparent)
+    'with found as materialized (select l.key, l.image, l.locked, l.there from afluente.%I($1) l),
+    sent as (
+      insert into afluente.outbox (version, source_table, topic, key, shard, op, after, occurred_at, traceparent)
       select
-        nextval(''afluente.version''), $2, $3, r.key, afluente.shard_of(r.key, (select n.last_value from afluente.shard_count n)), ''read'',
-        r.image, $4, afluente.traceparent()
-      from afluente.%I($1) r',
-      afluente.reader_of(captured.function_name)
-    ) using held, source_table, captured.topic, moment;
-  else
-    insert into afluente.outbox (version, source_table, topic, key, shard, op, occurred_at, traceparent)
+        nextval(''afluente.version''), $2, $3, f.key, afluente.shard_of(f.key, (select n.last_value from afluente.shard_count n)),
+        case $4 when 0 then ''read'' else ''update'' end, case $4 when 0 then f.image end, $5, afluente.traceparent()
+      from found f where f.locked
+    )
     select
-      nextval('afluente.version'), source_table, captured.topic, k.key,
-      afluente.shard_of(k.key, (select n.last_value from afluente.shard_count n)), 'update', moment, afluente.traceparent()
-    from unnest(held) k (key);
+      count(*) filter (where f.locked), coalesce(array_agg(f.key) filter (where f.there and not f.locked), ''{}''),
+      coalesce(array_agg(f.key) filter (where not f.there), ''{}'')
+    from found f',
+    afluente.locker_of(captured.function_name)
+  ) into sent, busy, gone using wanted, source_table, captured.topic, keeps, moment;
+  if keeps = 1 then
     perform afluente.note_once(source_table);
   end if;
-  if not leased and held <> '{}' and (select r.last_value from afluente.last_rung r) < extract(epoch from moment) * 1000 - 200 then
+  if not leased and sent > 0 and (select r.last_value from afluente.last_rung r) < extract(epoch from moment) * 1000 - 200 then
     perform afluente.ring();
   end if;
-  return json_build_object('sent', cardinality(held), 'locked', busy, 'gone', gone, 'keeps', (array['images', 'keys'])[1 + keeps]);
+  return json_build_object('sent', sent, 'locked', busy, 'gone', gone, 'keeps', (array['images', 'keys'])[1 + keeps]);
 exception
   -- The table is being altered; or a row moved to another partition meanwhile.
   when lock_not_available or serialization_failure then

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`. Exit 0 well, 1 a fault, 2 wrong use. */
 import { describe } from '../../infra/local/fault.ts'
+import { backfill } from './backfill.ts'
 import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
 import { latency } from './latency.ts'
@@ -38,7 +39,7 @@ async function bench(options: BenchOptions): Promise<void> {
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
     const report = await createReport(name, stack)
-    await { latency, redrive, throughput }[name](stack, report, options)
+    await { backfill, latency, redrive, throughput }[name](stack, report, options)
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')

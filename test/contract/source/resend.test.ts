@@ -1,5 +1,6 @@
 /** Rows that are there go through once more, by key, beside whoever writes them. */
 import { beforeEach, describe, expect, it } from 'vitest'
+import { eventually } from '../../support/poll.ts'
 import { backlog, claim, freshSource, resend } from '../../support/source.ts'
 import { measureAnew } from '../../support/source-properties.ts'
 import { mutate } from '../../support/mutate.ts'
@@ -135,6 +136,42 @@ describe('a row that somebody writes', () => {
     expect(performance.now() - started).toBeLessThan(2_000)
     await user.run('commit')
     expect(await resend(source, items, ['[1]', '[9]'])).toMatchObject({ sent: 1, gone: ['[9]'] })
+  })
+
+  it('after the sending began, and before its turn, is sent as it is then', async () => {
+    // Printing a value of the type takes long, and says when it is under way.
+    await source.run(`
+      create type public.slow as enum ('slow', 'quick');
+      create function public.slow_json(value public.slow) returns json language plpgsql as $$
+      begin
+        if value = 'slow' then
+          perform pg_sleep(1);
+        end if;
+        return to_json(value::text);
+      end $$;
+      create cast (public.slow as json) with function public.slow_json(public.slow);
+      create table public.slowly (id int primary key, n int, printed public.slow not null default 'quick'); select afluente.capture_table('public.slowly')`)
+    await source.run(`insert into public.slowly (id, n) values (1, 0), (2, 0), (3, 0), (4, 0)`)
+    await source.run(`alter table public.slowly disable trigger user; update public.slowly set printed = 'slow' where id = 1`)
+    await source.run(`alter table public.slowly enable always trigger afluente_update; alter table public.slowly enable always trigger afluente_delete`)
+    const sender = await source.connect()
+    const pid = await sender.value('select pg_backend_pid()')
+    const sending = resend(sender, 'public.slowly', ['[1]', '[2]', '[3]', '[4]'])
+    await eventually('it prints the first', async () => (await source.value('select wait_event from pg_stat_activity where pid = $1', [pid])) === 'PgSleep')
+    await source.run('update public.slowly set n = 1 where id = 2; update public.slowly set n = 2 where id = 2; delete from public.slowly where id = 3')
+    const user = await source.connect()
+    await user.run('begin; update public.slowly set n = 1 where id = 4')
+    expect(await sending).toEqual({ sent: 2, locked: ['[3]', '[4]'], gone: [], keeps: 'images' })
+    await user.run('rollback')
+    const rows = (await source.outbox('public.slowly')).filter(({ op }) => op !== 'insert')
+    expect(rows.map(({ after, key, op }) => [key, op, after])).toEqual([
+      ['[2]', 'update', '{"id":2,"n":1,"printed":"quick"}'],
+      ['[2]', 'update', '{"id":2,"n":2,"printed":"quick"}'],
+      ['[3]', 'delete', null],
+      ['[1]', 'read', '{"id":1,"n":0,"printed":"slow"}'],
+      ['[2]', 'read', '{"id":2,"n":2,"printed":"quick"}'],
+    ])
+    expect(await resend(source, 'public.slowly', ['[3]', '[4]'])).toEqual({ sent: 1, locked: [], gone: ['[3]'], keeps: 'images' })
   })
 
   it('and moves to another partition meanwhile is sent from there', async () => {
