@@ -26,7 +26,7 @@ async function set(client: pg.Client, wanted: number): Promise<string> {
     )
   }
   // Also when the number is right: it then does nothing, unless an earlier change of it was broken off.
-  await unhurried(client, 'select afluente.set_shards($1)', [wanted])
+  await unhurried(client, `select afluente.set_shards(${wanted}) as answer`)
   return shards === wanted ? `${told(wanted)}, as defined` : `${told(wanted)}, ${shards} before; deploy capture again, so that it works on each`
 }
 

@@ -1,5 +1,6 @@
 /** A connection to the source database for one piece of work, with every fault in words. */
 import pg from 'pg'
+import * as z from 'zod'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 
 export interface SourceWork<T> {
@@ -29,13 +30,17 @@ export async function withSource<T>({ application, refused, url, work }: SourceW
   }
 }
 
-/** One statement that may take as long as the backlog is long: no timeout of the role or the database cuts it short, behind a pooler either. */
-export async function unhurried(client: pg.Client, sql: string, values: readonly unknown[] = []): Promise<unknown> {
-  await client.query('begin; set local statement_timeout = 0')
-  const { rows } = await client.query<{ answer: unknown }>(sql, [...values])
-  await client.query('commit')
-  return rows[0]?.answer
+/**
+ * One statement that may take as long as the backlog is long: no timeout of the role or the database cuts it short, behind a pooler either. In one
+ * message, which the server commits by itself: whoever dies or sleeps here meanwhile keeps no lock that users' writes wait for.
+ */
+export async function unhurried(client: pg.Client, sql: string): Promise<unknown> {
+  const results: unknown = await client.query(`set local statement_timeout = 0; ${sql}`)
+  const last: unknown = Array.isArray(results) ? results.at(-1) : results
+  return answerOf.parse(last).rows[0]?.answer
 }
+
+const answerOf = z.object({ rows: z.array(z.object({ answer: z.unknown() })) })
 
 const ENTRY: Readonly<Record<string, string>> = {
   '28P01': 'The source database refuses the user or password in SOURCE_DATABASE_URL.',

@@ -77,6 +77,8 @@ export async function seedOnce(url: string): Promise<boolean> {
       await client.query(forEachCaptured('alter table %s disable trigger afluente_insert', ''))
       await client.query(text)
       await client.query(forEachCaptured('alter table %s enable always trigger afluente_insert', 'perform afluente.offer_backfill(captured);'))
+      // They were off on purpose: the backfill sends what they did not see.
+      await client.query('update afluente.captured_tables c set columns = afluente.columns_of(c.table_oid)')
     }
     await client.query('commit')
     return taken.rowCount !== 0

@@ -104,6 +104,8 @@ create table afluente.failures (
   failure text
 );
 
+create index failures_source_table on afluente.failures (source_table);
+
 -- One row: which database this is, and its settings. By the first five a copy or a restored backup is told from the
 -- database that was captured.
 create table afluente.installation (

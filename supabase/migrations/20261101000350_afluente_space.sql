@@ -76,7 +76,7 @@ begin
   if bytes is null or bytes < 1 then
     raise exception 'afluente: an outbox budget of % bytes', coalesce(bytes::text, 'null') using hint = 'Give a number above zero: 536870912 is 512 MiB.';
   end if;
-  update afluente.installation i set outbox_budget = bytes;
+  update afluente.installation i set outbox_budget = bytes where true;
   perform afluente.measure_outbox();
 end
 $$;

@@ -13,6 +13,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   known afluente.installation := (select i from afluente.installation i);
+  patience text := current_setting('lock_timeout');
   place text;
   changes bigint;
 begin
@@ -26,7 +27,13 @@ begin
   if place is not null then
     return place || ': the versions of its changes could lie below those that were delivered. Run: npx afluente rebase';
   end if;
-  lock table afluente.installation in share row exclusive mode;
+  begin
+    perform set_config('lock_timeout', '300ms', true);
+    lock table afluente.installation in share row exclusive mode;
+    perform set_config('lock_timeout', patience, true);
+  exception when lock_not_available then
+    return 'other upkeep of the outbox is under way: capture goes on by itself when it has ended';
+  end;
   if (select i.server_started_at from afluente.installation i) <> pg_postmaster_start_time() then
     begin
       perform afluente.lock_upkeep('3 seconds');
@@ -37,9 +44,11 @@ begin
     if changes is null then
       -- Had a snapshot been put back, what is being written now could end below what was delivered.
       perform afluente.lift();
-      update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
+      perform afluente.note_failure(
+        c.schema_name || '.' || c.table_name, '55000', 'the server was restarted, and what was being written could not be told from a restore'
+      ) from afluente.captured_tables c;
     end if;
-    update afluente.installation i set server_started_at = pg_postmaster_start_time();
+    update afluente.installation i set server_started_at = pg_postmaster_start_time() where true;
   end if;
   return null;
 end

@@ -45,10 +45,12 @@ as $$
 declare
   waiting boolean;
 begin
+  -- First what may take long: the others hold locks on tables until this ends.
+  perform afluente.mend_shard_count();
   perform afluente.note_alterations();
   perform afluente.adopt_partitions();
   perform afluente.note_problems();
-  perform afluente.mend_shard_count();
+  perform afluente.fold_failures();
   perform from afluente.shards s
   where
     s.leased_until <= clock_timestamp()

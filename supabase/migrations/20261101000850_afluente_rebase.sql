@@ -100,6 +100,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   update afluente.shards s
   set epoch = s.epoch + 1, owner = null, leased_until = clock_timestamp(), settled = 0, horizon_version = 0, horizon_xid = null
+  where true
 $$;
 
 -- Makes a restored, copied or moved database one that is captured: the sequence is lifted to the clock, above all that its
@@ -156,7 +157,7 @@ begin
       perform pg_sleep(0.05);
     end loop;
   end loop;
-  update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp());
+  update afluente.captured_tables c set reconcile_since = coalesce(c.reconcile_since, clock_timestamp()) where true;
   perform afluente.move_in();
   return json_build_object(
     'status', 'rebased', 'reason', reason, 'from', "from", 'to', (select v.last_value from afluente.version v), 'changes', changes,

@@ -88,10 +88,10 @@ set enable_sort = off
 set jit = off
 as $$
 begin
+  perform afluente.mend_shard_count();
   perform afluente.note_alterations();
   perform afluente.adopt_partitions();
   perform afluente.note_problems();
-  perform afluente.mend_shard_count();
   perform afluente.fold_failures();
   return json_build_object(
     'rows', (

@@ -42,7 +42,11 @@ describe('the pool', () => {
     await eventually(
       'the query runs',
       async () =>
-        (await watcher.query(`select from pg_stat_activity where query like '%as late%' and state = 'active' and pid <> pg_backend_pid()`)).rowCount === 1,
+        (
+          await watcher.query(
+            `select from pg_stat_activity where query like '%as late%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()`,
+          )
+        ).rowCount === 1,
     )
     abort.abort(new Error('stop'))
     await expect(slow).rejects.toThrow('stop')
@@ -85,7 +89,11 @@ describe('the pool', () => {
     const ended = slow.catch((error: unknown) => error)
     await eventually('the query runs', async () => {
       return (
-        (await watcher.query(`select from pg_stat_activity where query like '%pg_sleep(30)%' and state = 'active' and pid <> pg_backend_pid()`)).rowCount === 1
+        (
+          await watcher.query(
+            `select from pg_stat_activity where query like '%pg_sleep(30)%' and state = 'active' and datname = current_database() and pid <> pg_backend_pid()`,
+          )
+        ).rowCount === 1
       )
     })
     proxy.reset()

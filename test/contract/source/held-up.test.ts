@@ -93,6 +93,32 @@ describe('while a migration stays open, claim and status wait for nobody', () =>
   })
 })
 
+describe('after a restart of the server, claim and status wait for nobody', () => {
+  const claimed = async () =>
+    JSON.parse((await source.value(`select afluente.claim(0, 'reader', interval '1 minute')`)) ?? '{}') as { status: string; reason?: string }
+  beforeEach(async () => {
+    await superuser.run(`update afluente.installation set server_started_at = 'epoch'`)
+    await source.run(`set statement_timeout = '4s'`)
+  })
+
+  it('not for an open migration that writes as well: the tables are marked', async () => {
+    const user = await source.connect()
+    await user.run(`begin; select afluente.capture_table('public.t', with_before => true); insert into public.t values (3)`)
+    expect(await claimed()).toMatchObject({ status: 'held' })
+    expect((await backlog(source)).refused).toBeNull()
+    await user.run('commit')
+    expect(await entryOf('public.t')).toMatchObject({ lastFailure: expect.stringContaining('restarted'), reconcileSince: expect.any(String) })
+  })
+
+  it('not for other upkeep, which is told', async () => {
+    await superuser.run('begin; lock table afluente.installation in share row exclusive mode')
+    expect(await claimed()).toMatchObject({ status: 'refused', reason: expect.stringContaining('other upkeep') })
+    expect((await backlog(source)).refused).toContain('other upkeep')
+    await superuser.run('rollback')
+    expect(await claimed()).toMatchObject({ status: 'held' })
+  })
+})
+
 it('SERIALIZABLE transactions on tables of their own don’t fail each other above the budget', async () => {
   await source.run(`create table public.u (id int primary key); select afluente.capture_table('public.u')`)
   await keysOnly()

@@ -97,6 +97,17 @@ describe('the functions of the schema', () => {
     expect(await names(`p.prosecdef and not exists (select from unnest(p.proconfig) c where c = 'search_path=pg_catalog, pg_temp')`)).toEqual([])
   })
 
+  it('change no table without a WHERE: over PostgREST, Supabase’s safeupdate refuses that within functions too', async () => {
+    const bodies = await source.run(`select proname as name, prosrc as body from pg_proc where pronamespace = 'afluente'::regnamespace`)
+    const changes = bodies.flatMap(({ name, body }) =>
+      (body ?? '')
+        .split(';')
+        .flatMap((statement) => (/\b(?:update|delete from)\s+afluente\.\w+/.test(statement.replaceAll(/--.*/g, '')) ? [{ name, statement }] : [])),
+    )
+    expect(changes.length).toBeGreaterThan(10)
+    expect(changes.filter(({ statement }) => !/\bwhere\b/.test(statement))).toEqual([])
+  })
+
   it('build no statement from a name that is not quoted', async () => {
     // format with %s, or || beside a name, in front of EXECUTE: what is put in so is listed here with its reason.
     const dynamic = await source.run(
