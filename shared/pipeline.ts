@@ -1,9 +1,10 @@
 /**
- * THE definition: source tables → topics → consumers → sinks. Data only; nothing here does I/O.
+ * THE definition: source tables → topics → consumers → sinks, and ETL jobs. Data only; nothing here does I/O.
  * A wrong topic or column does not compile, and the error names the right one. Reading starts here.
  */
 import { definePipeline } from './engine/define.ts'
 import { chatSessions } from './tables/chat_sessions.ts'
+import { conversations } from './tables/conversas_analytics.ts'
 import { leads } from './tables/leads.ts'
 
 export const pipeline = definePipeline({
@@ -30,4 +31,5 @@ export const pipeline = definePipeline({
       instances: 1,
     },
   },
+  etl: { conversations },
 })

@@ -2,6 +2,7 @@
  * Turns what `pipeline.ts` says into types and checks. The types catch a wrong name while it is written;
  * `faultsOf` finds what types can't see, all of it at once, before anything connects.
  */
+import type { EtlJob } from '../tables/etl-job.ts'
 import { type Columns, qualifiedName, type SourceTable } from '../tables/table.ts'
 import type { Duration } from './duration.ts'
 
@@ -71,6 +72,8 @@ export interface Pipeline<T extends AnyTable = AnyTable> {
   /** Left out: one shard. */
   readonly capture?: Capture
   readonly consumers: Readonly<Record<string, Consumer<T>>>
+  /** Jobs that copy what can only be read into silver, by name. */
+  readonly etl?: Readonly<Record<string, EtlJob>>
 }
 
 /** A pipeline with its names forgotten: what the engine runs. */
@@ -79,6 +82,7 @@ export interface AnyPipeline {
   readonly topics: Topics
   readonly capture?: Capture
   readonly consumers: Readonly<Record<string, AnyConsumer>>
+  readonly etl?: Readonly<Record<string, EtlJob>>
 }
 
 export interface AnyConsumer {

@@ -3,6 +3,7 @@ import { isColumnType, plainTypes, qualifiedName, type SourceTable } from '../ta
 import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, shardsOf, topicOf } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { AfluenteError } from './errors.ts'
+import { etlFaults } from './etl-faults.ts'
 
 const KAFKA_NAME = /^[A-Za-z0-9._-]{1,249}$/
 /** What Elasticsearch takes as the name of an index and its alias. */
@@ -27,6 +28,10 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
       .map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
     ...(Object.keys(pipeline.consumers).length === 0 ? ['consumers: there are none; nothing would be delivered.'] : []),
     ...Object.entries(pipeline.consumers).flatMap(([name, consumer]) => consumerFaults(name, consumer, topics, pipeline.tables)),
+    ...etlFaults(
+      pipeline.etl ?? {},
+      pipeline.tables.map(({ name }) => name),
+    ),
   ]
 }
 

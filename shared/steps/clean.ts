@@ -1,0 +1,117 @@
+/** Raw text of a source → text that fits its column in silver, or the reason why it never will. Pure. */
+import type { EtlColumn, EtlColumns } from '../tables/etl-job.ts'
+
+/** A value as the source printed it; null is NULL. */
+export type RawRow = Readonly<Record<string, string | null | undefined>>
+
+export type Cleaned =
+  /** `values` in the order of the columns; `unknown`: how many numbers had no word. */
+  | { readonly ok: true; readonly values: readonly (string | null)[]; readonly unknown: number }
+  /** `code` is stable, to count by; `reason` says what is wrong, never the value. */
+  | { readonly ok: false; readonly column: string; readonly code: string; readonly reason: string }
+
+interface Refusal {
+  readonly code: string
+  readonly reason: string
+}
+type Step = (text: string) => string | null | Refusal
+
+/** A cleaner for rows of these columns, made once and used for every row. */
+export function cleanerOf(columns: EtlColumns): (row: RawRow) => Cleaned {
+  const steps = Object.entries(columns).map(([name, column]) => ({ name, steps: stepsOf(column), hasWords: column.words !== undefined }))
+  return (row) => {
+    const values: (string | null)[] = []
+    let unknown = 0
+    for (const { name, steps: ofColumn, hasWords } of steps) {
+      let value: string | null = row[name] ?? null
+      for (const step of ofColumn) {
+        if (value === null) break
+        const next: string | null | Refusal = step(value)
+        if (next !== null && typeof next === 'object') return { ok: false, column: name, ...next }
+        value = next
+      }
+      if (hasWords && value?.startsWith('unknown(') === true) unknown += 1
+      values.push(value)
+    }
+    return { ok: true, values, unknown }
+  }
+}
+
+function stepsOf({ type, clean = [], between, words }: EtlColumn): readonly Step[] {
+  const has = (name: (typeof clean)[number]) => clean.includes(name)
+  return [
+    ...(has('trim') ? [(text: string) => text.trim()] : []),
+    ...(has('blank-to-null') ? [blankToNull] : []),
+    ...(has('nan-to-null') ? [nanToNull] : []),
+    ...(has('infinity-to-null') ? [infinityToNull] : []),
+    ...(has('email') ? [email] : []),
+    ...(has('phone') ? [phone] : []),
+    ...(words === undefined ? [] : [wordOf(words)]),
+    ...(has('utc') ? [asUtc] : []),
+    ...typeSteps(type),
+    ...(between === undefined ? [] : [within(between)]),
+  ]
+}
+
+const blankToNull: Step = (text) => (text.trim() === '' ? null : text)
+const nanToNull: Step = (text) => (/^\s*(?:nan|nat|none|null)\s*$/i.test(text) ? null : text)
+const infinityToNull: Step = (text) => (/^\s*[-+]?inf(?:inity)?\s*$/i.test(text) ? null : text)
+const email: Step = (text) => text.trim().toLowerCase()
+
+/** `+` and digits. Text without a digit is no phone, and is kept as it is. */
+const phone: Step = (text) => {
+  const digits = text.replaceAll(/\D/g, '')
+  if (digits === '') return text.trim()
+  return /^\s*(?:\+|00)/.test(text) ? `+${digits.replace(/^00/, '')}` : digits
+}
+
+function wordOf(words: readonly string[]): Step {
+  return (text) => (/^-?\d+$/.test(text) ? (words[Number(text)] ?? `unknown(${text})`) : text)
+}
+
+const TIME = /^(\d{4,6}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?( ?(?:Z|[-+]\d\d(?::?\d\d(?::?\d\d)?)?))?( BC)?$/
+
+const asUtc: Step = (text) => {
+  const [, date, time = '00:00:00', zone, era = ''] = TIME.exec(text) ?? []
+  return date === undefined || zone !== undefined ? text : `${date} ${time}+00${era}`
+}
+
+const BIGGEST = { smallint: 32_767n, integer: 2_147_483_647n, bigint: 9_223_372_036_854_775_807n } as const
+
+function typeSteps(type: EtlColumn['type']): readonly Step[] {
+  if (type === 'smallint' || type === 'integer' || type === 'bigint') return [whole(type)]
+  if (type === 'numeric' || type.startsWith('numeric(') || type === 'real' || type === 'double precision') return type.endsWith('[]') ? [] : [number]
+  if (type === 'timestamp' || type === 'timestamptz' || type === 'date') return [moment(type)]
+  if (type === 'boolean') return [flag]
+  if (type === 'uuid') return [uuid]
+  return []
+}
+
+function whole(type: keyof typeof BIGGEST): Step {
+  return (text) => {
+    if (!/^[-+]?\d+(?:\.0+)?$/.test(text)) return { code: 'not-a-number', reason: `it is no whole number, and the column is ${type}` }
+    const plain = text.replace(/\.0+$/, '')
+    const value = BigInt(plain.replace(/^\+/, ''))
+    if (value > BIGGEST[type] || value < -BIGGEST[type] - 1n) return { code: 'out-of-range', reason: `it is beyond what ${type} holds` }
+    return plain
+  }
+}
+
+const number: Step = (text) =>
+  /^[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?|inf(?:inity)?|nan)$/i.test(text) ? text : { code: 'not-a-number', reason: 'it is no number' }
+
+function moment(type: string): Step {
+  return (text) => (TIME.test(text) || /^-?infinity$/.test(text) ? text : { code: 'not-a-time', reason: `it is no ${type} in ISO 8601` })
+}
+
+const flag: Step = (text) =>
+  /^(?:t|true|1|yes|on)$/i.test(text) ? 't' : /^(?:f|false|0|no|off)$/i.test(text) ? 'f' : { code: 'not-a-boolean', reason: 'it is neither true nor false' }
+
+const uuid: Step = (text) => (/^[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i.test(text) ? text : { code: 'not-a-uuid', reason: 'it is no UUID' })
+
+function within([least, most]: readonly [number, number]): Step {
+  return (text) => {
+    const value = Number(text)
+    return value >= least && value <= most ? text : { code: 'out-of-range', reason: `it is not between ${least} and ${most}` }
+  }
+}

@@ -1,0 +1,68 @@
+import { etlJob } from './etl-job.ts'
+
+const text = { type: 'text', clean: ['trim', 'blank-to-null'] } as const
+const time = { type: 'timestamptz', clean: ['infinity-to-null', 'utc'] } as const
+const count = { type: 'integer', between: [0, 2_147_483_647] } as const
+const seconds = { type: 'double precision', clean: ['nan-to-null', 'infinity-to-null'] } as const
+const id = { type: 'bigint' } as const
+
+/** Chatwoot's conversations, one row each, as `infra/chatwoot/view.sql` gives them. */
+export const conversations = etlJob({
+  source: { database: 'chatwoot', relation: 'public.vw_conversations_analytics_final' },
+  key: ['conversation_id'],
+  cursor: 'conversation_updated_at',
+  into: 'conversas_analytics',
+  columns: {
+    conversation_id: id,
+    display_id: { type: 'integer' },
+    conversation_uuid: { type: 'uuid' },
+    account_id: id,
+    account_name: text,
+    inbox_id: id,
+    inbox_name: text,
+    channel: text,
+    contact_id: id,
+    contact_name: text,
+    contact_email: { type: 'text', clean: ['trim', 'blank-to-null', 'email'] },
+    contact_phone: { type: 'text', clean: ['trim', 'blank-to-null', 'phone'] },
+    contact_identifier: text,
+    contact_blocked: { type: 'boolean' },
+    assignee_id: id,
+    assignee_name: text,
+    assignee_email: { type: 'text', clean: ['trim', 'blank-to-null', 'email'] },
+    team_id: id,
+    status: { type: 'text', words: ['open', 'resolved', 'pending', 'snoozed'] },
+    priority: { type: 'text', words: ['low', 'medium', 'high', 'urgent'] },
+    labels: { type: 'text[]' },
+    messages_total: count,
+    messages_from_contact: count,
+    messages_from_user: count,
+    messages_from_bot: count,
+    messages_from_system: count,
+    messages_private: count,
+    last_message_at: time,
+    first_response_seconds: seconds,
+    first_response_business_seconds: seconds,
+    resolution_seconds: seconds,
+    resolution_business_seconds: seconds,
+    resolved_at: time,
+    first_reply_at: time,
+    waiting_since: time,
+    snoozed_until: time,
+    last_activity_at: time,
+    contact_last_seen_at: time,
+    agent_last_seen_at: time,
+    assignee_last_seen_at: time,
+    campaign_id: id,
+    sla_policy_id: id,
+    identifier: text,
+    additional_attributes: { type: 'jsonb' },
+    custom_attributes: { type: 'jsonb' },
+    conversation_created_at: { type: 'timestamptz', clean: ['utc'] },
+    conversation_updated_at: { type: 'timestamptz', clean: ['utc'] },
+  },
+  overlap: '10m',
+  margin: '5s',
+  pageRows: 2_000,
+  deletes: 'mark',
+})

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { etlFaults } from '../../../shared/engine/etl-faults.ts'
+import { pipeline } from '../../../shared/pipeline.ts'
+import { conversations } from '../../../shared/tables/conversas_analytics.ts'
+import { etlJob } from '../../../shared/tables/etl-job.ts'
+
+test('the jobs of the definition are sound', () => {
+  expect(pipeline.etl).toHaveProperty('conversations')
+  expect(etlFaults(pipeline.etl ?? {}, ['leads', 'chat_sessions'])).toEqual([])
+})
+
+test('every fault of a job is told at once', () => {
+  const wrong = {
+    ...conversations,
+    source: { database: 'elsewhere', relation: 'nowhere' },
+    key: ['missing', 'tokens'],
+    cursor: 'status',
+    into: 'leads',
+    columns: {
+      status: { type: 'text', clean: ['wash'] },
+      _hash: { type: 'text' },
+      reset_token: { type: 'text' },
+      tokens: { type: 'json' },
+      score: { type: 'number', between: [9, 1] },
+    },
+    overlap: 'a while',
+    pageRows: 0,
+    deletes: 'forget',
+    secrets: ['tokens'],
+  } as never
+  expect(etlFaults({ 'Bad Name': wrong }, ['leads'])).toEqual([
+    expect.stringContaining("a job's name"),
+    expect.stringContaining('.key: missing is none of its columns'),
+    expect.stringContaining('.key: tokens is json; a key is of smallint'),
+    expect.stringContaining('.cursor: status is text'),
+    expect.stringContaining('.source.database'),
+    expect.stringContaining("'nowhere' is not <schema>.<name>"),
+    expect.stringContaining('.deletes'),
+    expect.stringContaining('.pageRows: 0'),
+    expect.stringContaining('.overlap'),
+    expect.stringContaining('named _hash'),
+    expect.stringMatching(/reset_token: it looks like a secret/),
+    expect.stringContaining("'wash' is none of"),
+    expect.stringContaining("'number' is no type"),
+    expect.stringContaining('9 is more than 1'),
+    expect.stringContaining('silver.leads is the copy of a source table'),
+  ])
+})
+
+test('two jobs can not write one table', () => {
+  expect(etlFaults({ a: conversations, b: conversations }, [])).toEqual([expect.stringContaining('two jobs write silver.conversas_analytics')])
+})
+
+test('a key or cursor that is no column does not compile', () => {
+  const base = { ...conversations, columns: { id: { type: 'bigint' }, at: { type: 'timestamptz' } } } as const
+  etlJob({ ...base, key: ['id'], cursor: 'at', secrets: [] })
+  // @ts-expect-error: there is no column nr
+  etlJob({ ...base, key: ['nr'], cursor: 'at', secrets: [] })
+  // @ts-expect-error: there is no column when
+  etlJob({ ...base, key: ['id'], cursor: 'when', secrets: [] })
+})
