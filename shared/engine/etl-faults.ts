@@ -59,8 +59,9 @@ function jobFaults(name: string, job: EtlJob): string[] {
 }
 
 function columnFaults(at: string, { type, clean = [], between }: EtlColumn): string[] {
+  const written: string = type
   return [
-    ...(isColumnType(type) ? [] : [`${at}: '${type}' is no type; there are ${plainTypes.join(', ')}, numeric(p,s), and arrays of them like text[].`]),
+    ...(isColumnType(written) ? [] : [`${at}: '${written}' is no type; there are ${plainTypes.join(', ')}, numeric(p,s), and arrays of them like text[].`]),
     ...clean.filter((name) => !oneOf(cleanings, name)).map((name) => `${at}.clean: '${name}' is none of ${cleanings.join(', ')}.`),
     ...(between === undefined || between[0] <= between[1] ? [] : [`${at}.between: ${between[0]} is more than ${between[1]}.`]),
   ]

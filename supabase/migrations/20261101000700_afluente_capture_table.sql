@@ -158,7 +158,8 @@ begin
   select coalesce(array_agg(a.attnum), '{}') into hidden_numbers
   from pg_attribute a where a.attrelid = relation.oid and a.attname = any (exclude) and not a.attisdropped;
 
-  perform afluente.note_altered("table");
+  -- Before the triggers are made anew: whether they were off for a while is read off them.
+  perform afluente.note_altered("table", captured_anew => true);
   execute afluente.trigger_source("table", function_name, topic_name, key_columns, hidden_numbers, exclude, with_before);
   execute format(
     'revoke all on function afluente.%I(), afluente.%I(text[]), afluente.%I(text[]) from public, anon, authenticated',
@@ -230,7 +231,6 @@ begin
   delete from afluente.captured_tables c
   where c.table_oid <> "table" and c.schema_name = own_schema and c.table_name = relation.relname
   returning c.* into replaced;
-  perform afluente.note_altered("table", captured_anew => true);
   insert into afluente.captured_tables as c (
     table_oid, schema_name, table_name, topic, key_columns, exclude, exclude_numbers, numbers_of, with_before, function_name, members, columns,
     reconcile_since, keys_only_since, failures, last_failure

@@ -103,7 +103,7 @@ begin
   elsif altered is not null then
     reason := format('columns were changed, or added with a value: rows that were there before need a reconcile (%s)', altered);
   end if;
-  if reason is null and switched and not captured_anew then
+  if reason is null and switched then
     reason := 'triggers were switched off or changed for a while: what was written meanwhile needs a reconcile';
   end if;
   if reason is not null and afluente.moved((select i from afluente.installation i)) is not null then

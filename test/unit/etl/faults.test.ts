@@ -57,5 +57,6 @@ test('a key or cursor that is no column does not compile', () => {
   // @ts-expect-error: there is no column nr
   etlJob({ ...base, key: ['nr'], cursor: 'at', secrets: [] })
   // @ts-expect-error: there is no column when
-  etlJob({ ...base, key: ['id'], cursor: 'when', secrets: [] })
+  const wrong = etlJob({ ...base, key: ['id'], cursor: 'when', secrets: [] })
+  expect(etlFaults({ wrong }, [])).toEqual([expect.stringContaining('.cursor: when is none of its columns')])
 })
