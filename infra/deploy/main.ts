@@ -10,12 +10,14 @@ import { demandsOf } from '../../shared/engine/definition-faults.ts'
 import { isAfluenteError } from '../../shared/engine/errors.ts'
 import { pipeline } from '../../shared/pipeline.ts'
 import { prepare } from './prepare.ts'
+import { scheduleLines } from './schedules.ts'
 
 if (existsSync('.env')) process.loadEnvFile('.env')
 
 try {
   const settings = deploySettings(process.env, demandsOf(pipeline))
   await prepare({ pipeline, ...settings, onStep: (text) => console.log(text) })
+  for (const line of scheduleLines(pipeline, Date.now())) console.log(line)
   if (settings.sourceUrl === undefined) console.log('source database: not compared with the definition; SOURCE_DATABASE_URL is not set')
 } catch (error) {
   if (!isAfluenteError(error)) throw error

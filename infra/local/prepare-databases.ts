@@ -5,6 +5,7 @@ import { kafkaSettings } from '../../shared/config.ts'
 import { pipeline } from '../../shared/pipeline.ts'
 import { applySourceMigrations } from '../deploy/migrate.ts'
 import { prepare } from '../deploy/prepare.ts'
+import { scheduleLines } from '../deploy/schedules.ts'
 import { Fault } from './fault.ts'
 import { repository } from './home.ts'
 import type { Places } from './places.ts'
@@ -54,6 +55,7 @@ export async function prepareSinks({ places, report, passOn, signal }: Omit<Prep
     signal,
     onStep: (text: string) => report({ key: 'sinks', state: 'running', text }),
   })
+  for (const text of scheduleLines(pipeline, Date.now())) report({ key: text, state: 'done', text })
 }
 
 /** Conversations of a fresh local Chatwoot: enough for pages, few enough not to be noticed at the first start. */

@@ -2,6 +2,7 @@
 import { cleanings, deleteModes, type EtlColumn, etlDatabases, type EtlJob } from '../tables/etl-job.ts'
 import { isColumnType, plainTypes } from '../tables/table.ts'
 import { milliseconds } from './duration.ts'
+import { scheduleFaults } from './etl-schedule.ts'
 
 const NAME = /^[a-z][a-z0-9_]{0,39}$/
 /** Silver's own columns of a job's table. */
@@ -50,6 +51,8 @@ function jobFaults(name: string, job: EtlJob): string[] {
       : [`${at}.pageRows: ${job.pageRows} is not a whole number from 1 to ${MOST_ROWS}.`]),
     ...durationFaults(`${at}.overlap`, job.overlap),
     ...durationFaults(`${at}.margin`, job.margin),
+    ...(job.schedule === undefined ? [] : scheduleFaults(`${at}.schedule`, job.schedule)),
+    ...(job.reconcile === undefined ? [] : scheduleFaults(`${at}.reconcile`, job.reconcile)),
     ...columns.filter((column) => RESERVED.has(column)).map((column) => `${at}: a column may not be named ${column}; silver uses that name.`),
     ...columns
       .filter((column) => SECRET.test(column) && job.secrets?.includes(column) !== true)

@@ -65,4 +65,6 @@ export const conversations = etlJob({
   margin: '5s',
   pageRows: 2_000,
   deletes: 'mark',
+  schedule: { cron: '*/5 * * * *', timeZone: 'America/Sao_Paulo' },
+  reconcile: { cron: '0 3 * * *', timeZone: 'America/Sao_Paulo' },
 })

@@ -25,6 +25,12 @@ export type EtlColumns = Readonly<Record<string, EtlColumn>>
 export const etlDatabases = ['chatwoot'] as const
 export const deleteModes = ['ignore', 'mark', 'remove'] as const
 
+/** Five cron fields (minute, hour, day, month, weekday), read on the clock of a named time zone. */
+export interface EtlSchedule {
+  readonly cron: string
+  readonly timeZone: string
+}
+
 /** A job with its names forgotten: what the engine runs. */
 export interface EtlJob {
   /** A table or view, `<schema>.<name>`, which gives every column by its name. */
@@ -43,6 +49,10 @@ export interface EtlJob {
   readonly pageRows: number
   /** What becomes of a row that the source no longer has: nothing, `_deleted_at`, or it goes. */
   readonly deletes: (typeof deleteModes)[number]
+  /** When it loads by itself what has changed; left out: only when somebody asks. Moments that were missed are one run. */
+  readonly schedule?: EtlSchedule
+  /** When source and copy are compared: what was written past the cursor, and what was deleted, is found then. */
+  readonly reconcile?: EtlSchedule
   /** Columns that look like secrets and are wanted all the same. */
   readonly secrets?: readonly string[]
 }

@@ -30,6 +30,8 @@ export const layers: readonly Layer[] = [
   { at: 'shared/pipeline.ts', may: [...PURE, 'shared/engine/define.ts'], packages: [] },
   { at: 'shared/config.ts', may: ['shared/engine/errors.ts'], packages: ['zod'] },
   { at: 'shared/ports/', may: ['shared/tables/', 'shared/events/'], packages: [] },
+  // Reads cron fields across changes of the clock; does no I/O.
+  { at: 'shared/engine/etl-schedule.ts', may: ['shared/tables/'], packages: ['croner'] },
   { at: 'shared/engine/', may: ['shared/ports/', 'shared/tables/', 'shared/events/'], packages: [] },
   adapter('memory'),
   adapter('kafka', 'kafkajs', 'node:buffer'),

@@ -27,6 +27,8 @@ test('every fault of a job is told at once', () => {
     pageRows: 0,
     deletes: 'forget',
     secrets: ['tokens'],
+    schedule: { cron: '0 25 * * *', timeZone: 'UTC' },
+    reconcile: { cron: '0 3 * * *', timeZone: 'Brazil/Nowhere' },
   } as never
   expect(etlFaults({ 'Bad Name': wrong }, ['leads'])).toEqual([
     expect.stringContaining("a job's name"),
@@ -38,6 +40,8 @@ test('every fault of a job is told at once', () => {
     expect.stringContaining('.deletes'),
     expect.stringContaining('.pageRows: 0'),
     expect.stringContaining('.overlap'),
+    expect.stringContaining(".schedule.cron: '0 25 * * *' is no schedule"),
+    expect.stringContaining(".reconcile.timeZone: 'Brazil/Nowhere' is no time zone"),
     expect.stringContaining('named _hash'),
     expect.stringMatching(/reset_token: it looks like a secret/),
     expect.stringContaining("'wash' is none of"),
