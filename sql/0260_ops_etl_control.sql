@@ -25,5 +25,7 @@ create table if not exists ops.etl_control (
 );
 
 create index if not exists etl_control_latest on ops.etl_control (job, started_at desc);
+-- Of a job one run is going at a time.
+create unique index if not exists etl_control_going on ops.etl_control (job) where status = 'running';
 
 revoke all on ops.etl_control from public;

@@ -1,10 +1,21 @@
--- How far a run has come, one row a run, written with each page: `position` is the last row's cursor and key as text, or its key alone.
+-- What a run was asked for, and how far it has come, one row a run, written with each page: `phase` is what it is at, `position` the last row's
+-- cursor and key as text, or its key alone. `seen`: rows looked at, of about `expected`.
 -- caught_by_overlap: rows new or changed at or below the highest cursor that had been read before; caught_by_reconcile: those that a
 -- comparison of key ranges found. The plain way loses both.
 create table if not exists ops.etl_checkpoint (
   execution_id uuid primary key references ops.etl_control on delete cascade,
+  span_from timestamptz,
+  span_to timestamptz,
+  dry_run boolean not null default false,
+  cancel_asked boolean not null default false,
+  retry_at timestamptz,
+  phase text,
   position text[],
+  proven timestamptz,
+  seen_before timestamptz,
   pages bigint not null default 0,
+  seen bigint not null default 0,
+  expected bigint,
   caught_by_overlap bigint not null default 0,
   caught_by_reconcile bigint not null default 0,
   unknown_words bigint not null default 0,

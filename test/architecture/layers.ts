@@ -13,6 +13,7 @@ const PURE = ['shared/tables/', 'shared/events/', 'shared/mappings/', 'shared/st
 const WORDS = [
   'shared/engine/define.ts',
   'shared/engine/duration.ts',
+  'shared/engine/etl-step.ts',
   'shared/engine/errors.ts',
   'shared/engine/retry.ts',
   'shared/engine/settled.ts',
