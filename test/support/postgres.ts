@@ -76,7 +76,7 @@ function launch(binaries: { readonly postgres: string; readonly initdb: string }
     fsync: 'off',
     synchronous_commit: 'off',
     full_page_writes: 'off',
-    max_connections: 50,
+    max_connections: 300,
     max_prepared_transactions: 50,
     shared_buffers: '64MB',
   }

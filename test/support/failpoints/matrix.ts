@@ -14,17 +14,27 @@ export interface Ending {
 
 const PAUSE_MS = 50
 
+const goesOn: Ending = { name: 'the step fails, and its owner goes on', fault: { what: 'fails', ms: 0 }, zombie: false, instances: 2 }
+const takenOver: Ending = { name: 'its owner is killed, and a new one takes over', fault: { what: 'dies', ms: 0 }, zombie: false, instances: 2 }
+export const zombie: Ending = {
+  name: 'its owner wakes up as a zombie, after a new one has done it all',
+  fault: { what: 'freezes', ms: 0 },
+  zombie: true,
+  instances: 2,
+}
+
+/** Of each kind one. */
+export const principalEndings: readonly Ending[] = [goesOn, takenOver, zombie]
+
 export const endings: readonly Ending[] = [
-  { name: 'the step fails, and its owner goes on', fault: { what: 'fails', ms: 0 }, zombie: false, instances: 2 },
+  ...principalEndings,
   { name: 'its owner stands still for a moment, and goes on', fault: { what: 'freezes', ms: PAUSE_MS }, zombie: false, instances: 2 },
   { name: 'its owner is killed and begins anew', fault: { what: 'dies', ms: 0 }, zombie: false, instances: 1 },
-  { name: 'its owner is killed, and a new one takes over', fault: { what: 'dies', ms: 0 }, zombie: false, instances: 2 },
-  { name: 'its owner wakes up as a zombie, after a new one has done it all', fault: { what: 'freezes', ms: 0 }, zombie: true, instances: 2 },
 ]
 
 /** What there is of it: no sleep fails, and a run of capture that begins anew is a new owner. */
-export function endingsAt(part: Part, boundary: Boundary): readonly Ending[] {
-  return endings.filter(({ fault, instances }) => (boundary !== 'capture.rest' || fault.what !== 'fails') && (part !== 'capture' || instances === 2))
+export function endingsAt(part: Part, boundary: Boundary, of: readonly Ending[] = endings): readonly Ending[] {
+  return of.filter(({ fault, instances }) => (boundary !== 'capture.rest' || fault.what !== 'fails') && (part !== 'capture' || instances === 2))
 }
 
 /** The first passage, one in the middle, the last. */

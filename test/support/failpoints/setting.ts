@@ -46,13 +46,12 @@ export const refuses = (event: Event) => (isRefused(event.after) ? { code: '2351
 
 /** Rows of this number take the broker so long that their shard's lease has to be renewed meanwhile. */
 export const SLOW = 7
-const SLOW_MS = 120
 
-export function sometimesSlow(publisher: Publisher, clock: Clock): Publisher {
+export function sometimesSlow(publisher: Publisher, clock: Clock, slowMs = 120): Publisher {
   return {
     ...publisher,
     publish: async (messages, options) => {
-      if (messages.some(({ value }) => value.includes(`"n":${SLOW}`))) await clock.sleep(SLOW_MS, options)
+      if (messages.some(({ value }) => value.includes(`"n":${SLOW}`))) await clock.sleep(slowMs, options)
       return publisher.publish(messages, options)
     },
   }
