@@ -4,9 +4,11 @@ import { systemClock } from '../shared/adapters/clock.ts'
 import { elasticsearchClient } from '../shared/adapters/elasticsearch/client.ts'
 import { elasticsearchCopies } from '../shared/adapters/elasticsearch/copies.ts'
 import { elasticsearchSink } from '../shared/adapters/elasticsearch/sink.ts'
+import { elasticsearchTombstones } from '../shared/adapters/elasticsearch/tombstones.ts'
 import { kafkaClient } from '../shared/adapters/kafka/connection.ts'
 import { kafkaFault } from '../shared/adapters/kafka/faults.ts'
 import { kafkaPublisher } from '../shared/adapters/kafka/publisher.ts'
+import { kafkaRecordAges } from '../shared/adapters/kafka/record-ages.ts'
 import { kafkaSubscription } from '../shared/adapters/kafka/subscription.ts'
 import { kafkaWatermarks } from '../shared/adapters/kafka/watermarks.ts'
 import { consoleLog } from '../shared/adapters/log.ts'
@@ -14,8 +16,10 @@ import { postgresControl } from '../shared/adapters/postgres/control.ts'
 import { postgresLetters } from '../shared/adapters/postgres/letters.ts'
 import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
 import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
+import { postgresPurges } from '../shared/adapters/postgres/purges.ts'
 import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
+import { postgresTombstones } from '../shared/adapters/postgres/tombstones.ts'
 import { postgresCopies, postgresHistory } from '../shared/adapters/postgres/traces.ts'
 import { createCaptureProbe, createDoorbell } from '../shared/adapters/supabase/doorbell.ts'
 import { restClient } from '../shared/adapters/supabase/rest-client.ts'
@@ -28,11 +32,14 @@ import { demandsOf } from '../shared/engine/definition-faults.ts'
 import { createDeliver } from '../shared/engine/deliver.ts'
 import { AfluenteError } from '../shared/engine/errors.ts'
 import { createPersist } from '../shared/engine/persist.ts'
+import { createPurge } from '../shared/engine/purge.ts'
 import { createRedrive, keepRedriving } from '../shared/engine/redrive.ts'
 import { pipeline as definition } from '../shared/pipeline.ts'
+import type { Cancellable } from '../shared/ports/cancellable.ts'
 import type { Control } from '../shared/ports/control.ts'
 import type { Fields } from '../shared/ports/log.ts'
 import type { Outbox } from '../shared/ports/outbox.ts'
+import type { Purges, Tombstones } from '../shared/ports/purges.ts'
 import type { Sink } from '../shared/ports/sink.ts'
 import type { Copies } from '../shared/ports/traces.ts'
 import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
@@ -123,6 +130,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     operations: postgresOperations(db),
     letters: postgresLetters({ db }),
     redrives: postgresRedrives({ db }),
+    purges: postgresPurges({ db }),
     send: async (message, options) => {
       const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log }) })
       const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())
@@ -148,7 +156,24 @@ export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
     wake: (consumer) => fleetOf(env).wake(consumer),
     outbox: outboxOf(settings),
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
+    purge: (options) => purgeTombstones(settings, options),
     log: runtime({ function: 'cron' }).log,
+  }
+}
+
+async function purgeTombstones(settings: WorkerSettings, options: Cancellable): Promise<void> {
+  const { clock, log } = runtime({ function: 'purge' })
+  const db = analyticsDb(settings, 1)
+  const purges = postgresPurges({ db })
+  const kafka = { kafka: () => kafkaClient(settings.kafka, { clientId: 'afluente-purge', log, retries: 0 }), faultOf: kafkaFault }
+  const tombstonesOf = (name: string) => tombstonesOfSink(pipeline.consumers[name], settings, db, purges)
+  const owner = crypto.randomUUID()
+  const control = postgresControl({ db })
+  const parts = { ages: kafkaRecordAges(kafka), watermarks: kafkaWatermarks(kafka), outbox: outboxOf(settings) }
+  try {
+    await createPurge({ pipeline, purges, tombstonesOf, control, ...parts, owner, clock, log })(options)
+  } finally {
+    await db.close()
   }
 }
 
@@ -168,6 +193,14 @@ function sinkOf(consumer: AnyConsumer, { elasticsearch }: WorkerSettings, db: Cl
   if (consumer.sink.kind === 'postgres') return postgresSink({ db, tables: pipeline.tables, bronze: consumer.sink.bronze, silver: consumer.sink.silver })
   if (elasticsearch === undefined) throw new AfluenteError('misconfigured', 'environment', 'ELASTICSEARCH_URL: missing.')
   return elasticsearchSink({ client: elasticsearchClient(elasticsearch), control, clock: systemClock(), random: Math.random, indices: consumer.sink.indices })
+}
+
+function tombstonesOfSink(consumer: AnyConsumer | undefined, { elasticsearch }: WorkerSettings, db: ClosableDb, purges: Purges): Tombstones | undefined {
+  if (consumer === undefined) return undefined
+  if (consumer.sink.kind === 'postgres') return consumer.sink.silver ? postgresTombstones({ db }) : undefined
+  return elasticsearch === undefined
+    ? undefined
+    : elasticsearchTombstones({ client: elasticsearchClient(elasticsearch), indices: consumer.sink.indices, purges })
 }
 
 /** What is asked of a sink about one key; none where it keeps no rows. */

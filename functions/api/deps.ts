@@ -7,6 +7,7 @@ import type { Letters } from '../../shared/ports/letters.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import type { Operations } from '../../shared/ports/operations.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
+import type { Purges } from '../../shared/ports/purges.ts'
 import type { Redrives } from '../../shared/ports/redrives.ts'
 import type { Copies, History, WaitingChanges } from '../../shared/ports/traces.ts'
 import type { Watermarks } from '../../shared/ports/watermarks.ts'
@@ -37,6 +38,7 @@ export interface ApiDeps {
   readonly operations: Operations
   readonly letters: Letters
   readonly redrives: Pick<Redrives, 'start' | 'list' | 'find' | 'cancel'>
+  readonly purges: Pick<Purges, 'states'>
   /** Puts a message on its topic; false when it is too large for it. */
   readonly send: (message: OutboundMessage, options: Cancellable) => Promise<boolean>
   /** Where the changes of one key are; `copies` by consumer, of those that keep the present row of each key. */

@@ -59,7 +59,7 @@ export function createApi(deps: ApiDeps): Hono {
     return c.json({ consumers: consumers.map((consumer) => ({ ...summaryOf(consumer), partitions: consumer.partitions })), faults })
   })
   api.get('/api/status', async (c) => {
-    const [{ consumers, outbox, deadLetters, faults }, latency] = await Promise.all([
+    const [{ consumers, outbox, deadLetters, purges, faults }, latency] = await Promise.all([
       survey(deps),
       ask((options) => deps.operations.latency(LATENCY_WINDOW_MS, options), clock),
     ])
@@ -70,6 +70,7 @@ export function createApi(deps: ApiDeps): Hono {
       consumers: consumers.map(summaryOf),
       outbox: outbox.ok ? outbox.value : null,
       deadLetters: deadLetters.ok ? deadLetters.value : null,
+      purges: purges.ok ? purges.value : null,
       latency: latency.ok ? latency.value : null,
       faults,
     })

@@ -1,4 +1,5 @@
 /** The counters there are, as Prometheus text (exposition format 0.0.4). Pure but for the asking. */
+import type { PurgeState } from '../../shared/ports/purges.ts'
 import type { Survey } from './survey.ts'
 
 type Labels = Readonly<Record<string, string | number>>
@@ -11,7 +12,10 @@ interface Family {
 }
 
 /** A family whose source did not answer is left out: a zero would say that all is well. */
-export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, build: { readonly version: string; readonly environment: string }): string {
+export function metricsText(
+  { consumers, outbox, deadLetters, purges, faults }: Survey,
+  build: { readonly version: string; readonly environment: string },
+): string {
   const families: readonly Family[] = [
     gauge('afluente_build_info', 'The version that answers; always 1.', [{ labels: { version: build.version, environment: build.environment }, value: 1 }]),
     {
@@ -69,6 +73,7 @@ export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, 
           } as const,
         ]
       : []),
+    ...(purges.ok ? purgeFamilies(purges.value) : []),
     gauge(
       'afluente_unanswered',
       'Parts that did not answer when these numbers were gathered.',
@@ -79,6 +84,28 @@ export function metricsText({ consumers, outbox, deadLetters, faults }: Survey, 
     .filter(({ samples }) => samples.length > 0)
     .map(familyText)
     .join('')
+}
+
+function purgeFamilies(purges: readonly PurgeState[]): readonly Family[] {
+  const by = (value: (of: PurgeState) => number) => purges.map((of) => ({ labels: { consumer: of.consumer, table: of.table }, value: value(of) }))
+  return [
+    {
+      name: 'afluente_tombstones_purged_total',
+      type: 'counter',
+      help: 'Deleted rows whose last trace was purged from a sink.',
+      samples: by(({ purged }) => purged),
+    },
+    gauge(
+      'afluente_purge_horizon_timestamp_seconds',
+      'Tombstones of before this moment may go; 0 while none may. The status says what holds it back.',
+      by(({ before }) => (before === null ? 0 : Date.parse(before) / 1_000)),
+    ),
+    gauge(
+      'afluente_purge_held_back',
+      'How many things hold the purge of tombstones back, beside their age.',
+      by(({ heldBack }) => heldBack.length),
+    ),
+  ]
 }
 
 function gauge(name: string, help: string, samples: Family['samples']): Family {

@@ -3,6 +3,7 @@ import type { AnyConsumer } from '../../shared/engine/define.ts'
 import type { Progress } from '../../shared/ports/control.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
 import type { DeadLetterCount } from '../../shared/ports/operations.ts'
+import type { PurgeState } from '../../shared/ports/purges.ts'
 import type { Watermark } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
 import { type Answer, ask, valueOf } from './asking.ts'
@@ -43,6 +44,7 @@ export interface Survey {
   readonly consumers: readonly ConsumerSurvey[]
   readonly outbox: Answer<Backlog>
   readonly deadLetters: Answer<readonly DeadLetterCount[]>
+  readonly purges: Answer<readonly PurgeState[]>
   /** Who did not answer, and why. */
   readonly faults: readonly { readonly part: string; readonly reason: string }[]
 }
@@ -54,11 +56,12 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
   const { pipeline, clock } = deps
   const names = Object.keys(pipeline.consumers)
   const topics = [...new Set(Object.values(pipeline.consumers).flatMap(({ reads }) => reads))]
-  const [progress, watermarks, outbox, deadLetters, ...instances] = await Promise.all([
+  const [progress, watermarks, outbox, deadLetters, purges, ...instances] = await Promise.all([
     ask((options) => deps.control.progress(options), clock),
     ask((options) => deps.watermarks.read(topics, options), clock),
     ask((options) => deps.outbox.backlog(options), clock),
     ask((options) => deps.operations.deadLetters(options), clock),
+    ask((options) => deps.purges.states(options), clock),
     ...names.map((name) => ask(() => deps.fleet.status(name), clock)),
   ])
   const consumers = Object.entries(pipeline.consumers).map(([name, consumer], at) =>
@@ -69,10 +72,11 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
     kafka: watermarks,
     supabase: outbox,
     dead_letters: deadLetters,
+    purges,
     ...Object.fromEntries(names.map((name, at) => [`consumer ${name}`, instances[at]])),
   }
   const faults = Object.entries(asked).flatMap(([part, answer]) => (answer === undefined || answer.ok ? [] : [{ part, reason: answer.reason }]))
-  return { consumers, outbox, deadLetters, faults }
+  return { consumers, outbox, deadLetters, purges, faults }
 }
 
 function surveyOf(

@@ -12,6 +12,8 @@ export interface CronDeps {
   readonly outbox: Pick<Outbox, 'backlog'>
   /** Rings capture's doorbell. */
   readonly ring: (options: Cancellable) => Promise<void>
+  /** Purges the tombstones that are due. */
+  readonly purge: (options: Cancellable) => Promise<void>
   readonly log: Log
 }
 
@@ -23,6 +25,7 @@ export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<vo
   await Promise.all([
     ...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))),
     attempt(deps, 'outbox', () => sweepOutbox(deps, signal)),
+    attempt(deps, 'purge', () => deps.purge({ signal })),
   ])
 }
 

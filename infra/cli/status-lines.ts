@@ -12,7 +12,7 @@ const UNSETTLED = ['open', 'redriven']
 
 /** The status for people. Ids, counts and states only. */
 export function statusLines({ worker, ready, status, faults }: Shown): readonly string[] {
-  const { consumers, outbox, deadLetters, latency } = status
+  const { consumers, outbox, deadLetters, purges, latency } = status
   const unsettled = (deadLetters ?? []).filter(({ letters, state }) => letters > 0 && UNSETTLED.includes(state))
   return [
     `afluente ${status.version} · ${status.environment} · ${worker} · ${status.at}`,
@@ -35,6 +35,7 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
       : unsettled.length === 0
         ? ['  ✓ none']
         : unsettled.map(({ consumer, state, letters }) => `  ! ${letters} ${state}, of the consumer ${consumer} (npx afluente dlq list)`)),
+    ...purgeLines(purges),
     ...(latency === null || latency.p50Ms === null
       ? []
       : [
@@ -56,6 +57,18 @@ function outboxLines({ failures, keeps, oldestMs, refused, rows, tables }: NonNu
       keysOnlySince === null ? [] : [`  ! ${table}: history has gaps since ${keysOnlySince}, when only keys were kept; its present rows are right`],
     ),
     ...tables.flatMap(({ table, reconcileSince }) => (reconcileSince === null ? [] : [`  ! ${table}: to be reconciled, marked since ${reconcileSince}`])),
+  ]
+}
+
+/** Nothing before the first look. What holds a purge back is no fault: it is there to be. */
+function purgeLines(purges: Status['purges']): readonly string[] {
+  if (purges === null || purges.length === 0) return []
+  return [
+    'tombstones',
+    ...purges.flatMap(({ before, consumer, heldBack, purged, table }) => [
+      `  ${before === null ? '!' : '✓'} ${table}, in ${consumer}: ${purged} purged; ${before === null ? 'none may go now' : `those of before ${before} may go`}`,
+      ...heldBack.map((why) => `      held back: ${why}`),
+    ]),
   ]
 }
 

@@ -34,6 +34,18 @@ const statusSchema = z.object({
     })
     .nullable(),
   deadLetters: z.array(z.object({ consumer: z.string(), state: z.string(), letters: z.number() })).nullable(),
+  purges: z
+    .array(
+      z.object({
+        consumer: z.string(),
+        table: z.string(),
+        before: z.string().nullable(),
+        heldBack: z.array(z.string()),
+        lookedAt: z.string().nullable(),
+        purged: z.number(),
+      }),
+    )
+    .nullable(),
   latency: z.object({ events: z.number(), p50Ms: z.number().nullable(), p99Ms: z.number().nullable() }).nullable(),
   faults: z.array(z.object({ part: z.string(), reason: z.string() })),
 })

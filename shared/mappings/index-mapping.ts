@@ -111,6 +111,19 @@ export function floorOfFilter(filter: unknown): number {
   return floor === undefined ? 0 : Number(floor)
 }
 
+/** Documents that nobody sees any more and that came before a moment (ISO 8601): soft-deleted, or not above the floor. */
+export function tombstonesOf(before: string, floor: number) {
+  const below = floor === 0 ? [] : [{ bool: { must_not: [aboveFloor(floor)] } }]
+  return {
+    bool: {
+      filter: [
+        { range: { 'afluente.synced_at': { lt: before } } },
+        { bool: { should: [{ term: { 'afluente.deleted': true } }, ...below], minimum_should_match: 1 } },
+      ],
+    },
+  }
+}
+
 /** The mapping of a table's index. Throws `RangeError` when a column is to be indexed in a way its type can't be. */
 export function mappingOf(
   table: SourceTable,

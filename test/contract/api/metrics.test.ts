@@ -22,6 +22,10 @@ test('the counters there are, with their labels', async () => {
     'afluente_outbox_keeps{what="keys"} 0',
     'afluente_tables_to_reconcile 0',
     'afluente_capture_failures_total 2',
+    'afluente_tombstones_purged_total{consumer="postgres",table="public.leads"} 12',
+    'afluente_purge_horizon_timestamp_seconds{consumer="postgres",table="public.leads"} 1794679200',
+    'afluente_purge_horizon_timestamp_seconds{consumer="elasticsearch",table="public.leads"} 0',
+    'afluente_purge_held_back{consumer="elasticsearch",table="public.leads"} 1',
   ]) {
     expect(lines).toContain(line)
   }

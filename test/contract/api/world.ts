@@ -123,6 +123,13 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
       list: async (of, options) => asked('analytics', await letters.list(of, options)),
     },
     redrives: memoryRedrives({ analytics, clock: systemClock() }),
+    purges: {
+      states: () =>
+        asked('analytics', [
+          { consumer: 'postgres', table: 'public.leads', before: '2026-11-14T18:00:00.000Z', heldBack: [], lookedAt: '2026-11-22T18:00:00.000Z', purged: 12 },
+          { consumer: 'elasticsearch', table: 'public.leads', before: null, heldBack: ['1 replay(s) run'], lookedAt: '2026-11-22T18:00:00.000Z', purged: 0 },
+        ]),
+    },
     send: async (message) => {
       await asked('kafka', null)
       sent.push(message)

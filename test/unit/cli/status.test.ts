@@ -17,6 +17,10 @@ const well: Status = {
     { consumer: 'postgres', state: 'open', letters: 1 },
     { consumer: 'postgres', state: 'resolved', letters: 7 },
   ],
+  purges: [
+    { consumer: 'postgres', table: 'public.leads', before: '2026-11-14T18:00:00.000Z', heldBack: [], lookedAt: '2026-11-22T18:00:00.000Z', purged: 12 },
+    { consumer: 'elasticsearch', table: 'public.leads', before: null, heldBack: ['1 replay(s) run'], lookedAt: '2026-11-22T18:00:00.000Z', purged: 0 },
+  ],
   latency: { events: 3, p50Ms: 12, p99Ms: 40 },
   faults: [],
 }
@@ -68,6 +72,8 @@ describe('npx afluente status', () => {
     expect(exit).toBe(0)
     expect(out).toContain('3 consumed = 1 accepted + 1 duplicate + 0 late + 1 dead')
     expect(out).toContain('1 open, of the consumer postgres (npx afluente dlq list)')
+    expect(out).toContain('✓ public.leads, in postgres: 12 purged; those of before 2026-11-14T18:00:00.000Z may go')
+    expect(out).toContain('! public.leads, in elasticsearch: 0 purged; none may go now\n      held back: 1 replay(s) run')
     expect(out).not.toContain('resolved')
     expect(out).toContain('all is well')
   })

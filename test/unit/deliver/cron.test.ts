@@ -5,7 +5,7 @@ import type { Backlog } from '../../../shared/ports/outbox.ts'
 
 const empty: Backlog = { rows: 0, oldestMs: null, leased: false, failures: 0, refused: null, keeps: 'images', tables: [] }
 
-function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (consumer: string) => Promise<unknown> } = {}) {
+function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (consumer: string) => Promise<unknown>; readonly purge?: CronDeps['purge'] } = {}) {
   const woken: string[] = []
   const lines: { readonly event: string; readonly fields: unknown }[] = []
   let rings = 0
@@ -22,6 +22,7 @@ function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (cons
     ring: async () => {
       rings += 1
     },
+    purge: over.purge ?? (async () => {}),
     log: { info: line, warn: line, error: line },
   }
   return { deps, woken, lines, rings: () => rings, run: () => sweep(deps, { signal: new AbortController().signal }) }
@@ -32,6 +33,17 @@ test('every consumer is woken, and an outbox without old rows is left alone', as
   await run()
   expect(woken).toEqual(['postgres', 'elasticsearch'])
   expect(rings()).toBe(0)
+})
+
+test('tombstones are purged with each sweep; one that fails is told and holds up nothing', async () => {
+  const { run, woken, lines } = stage({
+    purge: async () => {
+      throw new AfluenteError('unavailable', 'down', 'no answer')
+    },
+  })
+  await run()
+  expect(woken).toHaveLength(2)
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'purge', code: 'down', reason: 'no answer' } })
 })
 
 test('rows older than three seconds ring capture', async () => {
