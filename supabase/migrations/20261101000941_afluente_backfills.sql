@@ -146,7 +146,8 @@ $$;
 -- seen is how many rows are new, reached the last key of them (null when the keys were waiting); failed are keys whose rows
 -- could not be printed: they are not among keys, and never asked for again.
 --   {"status":"held","room":true,"backfill":{…}}, or {"status":"fenced"} and nothing done when somebody else has taken it over.
--- Nothing is sent unless it is running. What was reached already is not sent again: the answer may have been lost.
+-- Nothing is sent unless it is running. What was reached already is not sent again, nor what no longer waits: the answer may have been
+-- lost.
 -- room says whether to send more now: the outbox is small, in rows and against its budget, so that changes of users don't wait behind.
 create function afluente.send_backfill(
   id bigint, epoch bigint, keys text[] default '{}', seen int default 0, reached text default null, failed text[] default '{}',
@@ -168,6 +169,10 @@ begin
     return json_build_object('status', 'fenced');
   end if;
   if held.state = 'running' and (send_backfill.reached is null or held.reached is distinct from send_backfill.reached) then
+    if send_backfill.reached is null then
+      keys := array(select k.key from unnest(keys) k (key) where k.key = any (held.waiting));
+      failed := array(select f.key from unnest(failed) f (key) where f.key = any (held.waiting));
+    end if;
     if cardinality(keys) > 0 then
       select c.table_oid into captured from afluente.captured_tables c where c.schema_name || '.' || c.table_name = held.source_table;
       answer := afluente.resend_rows(captured, keys);

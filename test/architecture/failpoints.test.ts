@@ -1,11 +1,13 @@
 /** Failpoints are put around the product's ports by tests. Nothing that is deployed knows of them, so nothing can switch them on, and they cost nothing. */
 import { expect, test } from 'vitest'
-import { captureBoundaries, deliverBoundaries } from '../support/failpoints/boundaries.ts'
+import { backfillBoundaries, captureBoundaries, deliverBoundaries, redriveBoundaries } from '../support/failpoints/boundaries.ts'
 import { filesOf, textOf } from '../support/repository.ts'
 import { importsOf } from './imports.ts'
 
 const deployed = filesOf('shared', 'functions', 'infra', 'supabase', 'sql', 'package.json', 'wrangler.toml', 'deno.json', '.env.example')
-const knows = (text: string) => /fail-?point/i.test(text) || [...captureBoundaries, ...deliverBoundaries].some((name) => text.includes(`'${name}'`))
+const knows = (text: string) =>
+  /fail-?point/i.test(text) ||
+  [...captureBoundaries, ...deliverBoundaries, ...backfillBoundaries, ...redriveBoundaries].some((name) => text.includes(`'${name}'`))
 
 test('nothing outside the tests names a failpoint or a boundary, or imports from the tests', () => {
   expect(deployed.length).toBeGreaterThan(300)

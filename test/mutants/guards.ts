@@ -2,17 +2,10 @@
  * The guards that the promises rest on, each with a sabotage of one line and the tests that must notice it. A guard whose sabotage
  * nobody notices is a missing test.
  */
-
-export interface Guard {
-  /** What is promised. */
-  readonly name: string
-  readonly file: string
-  /** Stands in the file once. */
-  readonly line: string
-  readonly sabotage: string
-  /** The project of vitest.config.ts, then the files. */
-  readonly tests: readonly [project: string, ...files: string[]]
-}
+import type { Guard } from './guard.ts'
+import { guardsOfSteps } from './guards-of-steps.ts'
+import { guardsOfTheSource } from './guards-of-the-source.ts'
+import { guardsOfWords } from './guards-of-words.ts'
 
 const SQL = 'supabase/migrations/20261101000'
 const POSTGRES = 'shared/adapters/postgres'
@@ -481,4 +474,7 @@ set enable_nestloop = off`,
     sabotage: 'if (c.req.path === "") {',
     tests: ['contract', 'test/contract/api/api.test.ts'],
   },
+  ...guardsOfTheSource,
+  ...guardsOfSteps,
+  ...guardsOfWords,
 ]

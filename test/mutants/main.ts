@@ -1,13 +1,16 @@
 /** `npm run mutants`. Exit 0 when each guard is missed by some test, 1 when one is not, 2 wrong use. One JSON object a guard with --json, words otherwise. */
 import { parseArgs } from 'node:util'
-import { type Guard, guards } from './guards.ts'
-import { copyOf } from './sabotage.ts'
+import type { Guard } from './guard.ts'
+import { guards } from './guards.ts'
+import { type Copy, copyOf } from './sabotage.ts'
+import { startServers } from './servers.ts'
 
-const usage = `npm run mutants -- [--only TEXT] [--list] [--json]
+const usage = `npm run mutants -- [--only TEXT] [--jobs 2] [--list] [--json]
 
 Takes out each guard that the promises rest on, one at a time, in a copy of the project, and runs the tests that must notice.
 First each of those tests has to pass with nothing taken out.
   --only TEXT   the guards whose name or file has this text
+  --jobs N      so many at the same time
   --list        their names, and nothing is run`
 
 const wanted = options()
@@ -15,50 +18,75 @@ process.exitCode = wanted === undefined ? process.exitCode : await hunt(wanted)
 
 interface Options {
   readonly chosen: readonly Guard[]
+  readonly jobs: number
   readonly list: boolean
   readonly json: boolean
 }
 
-async function hunt({ chosen, list, json }: Options): Promise<number> {
+async function hunt(wanted: Options): Promise<number> {
+  const { chosen, jobs, list } = wanted
   if (list) {
     for (const { name, file } of chosen) process.stdout.write(`${name}  (${file})\n`)
     return 0
   }
-  const copy = await copyOf(process.cwd())
-  const passing = new Set<string>()
-  let survived = 0
+  const began = performance.now()
+  const servers = await startServers(chosen)
+  const copies: Copy[] = []
   try {
-    for (const [at, guard] of chosen.entries()) {
-      const began = Date.now()
-      const suite = guard.tests.join(' ')
-      if (!passing.has(suite)) {
-        const broken = await copy.failing(guard, false)
-        const [first] = broken
-        if (first !== undefined) throw new Error(`With nothing taken out, '${first.test}' fails: ${first.reason} Mend that first.`)
-        passing.add(suite)
-      }
-      const noticed = await copy.failing(guard, true)
-      if (noticed.length === 0) survived += 1
-      const seconds = ((Date.now() - began) / 1000).toFixed(1)
-      const place = `[${at + 1}/${chosen.length}]`
-      if (json)
-        process.stdout.write(
-          `${JSON.stringify({ guard: guard.name, file: guard.file, killed: noticed.length > 0, by: noticed[0]?.test ?? null, seconds: Number(seconds) })}\n`,
-        )
-      else
-        process.stdout.write(
-          `${place} ${noticed.length > 0 ? '✓' : '✗ NOBODY NOTICED:'} ${guard.name} (${seconds} s)${noticed.length > 0 ? `\n        by: ${noticed[0]?.test}` : ''}\n`,
-        )
-    }
+    for (let job = 0; job < Math.min(jobs, chosen.length); job += 1) copies.push(await copyOf(process.cwd(), servers.env))
+    await mustPass(chosen, copies)
+    const survived = await takeOut(wanted, copies)
+    const words = `${chosen.length - survived} of ${chosen.length} mutants killed in ${((performance.now() - began) / 1_000).toFixed(0)} s`
+    process.stderr.write(survived === 0 ? `${words}\n` : `✗ ${words}: a guard that nobody misses wants a test\n`)
+    return survived === 0 ? 0 : 1
   } catch (error) {
     process.stderr.write(`✗ ${error instanceof Error ? error.message : String(error)}\n`)
     return 1
   } finally {
-    copy.remove()
+    for (const copy of copies) copy.remove()
+    await servers.stop()
   }
-  const words = `${chosen.length - survived} of ${chosen.length} mutants killed`
-  process.stderr.write(survived === 0 ? `${words}\n` : `✗ ${words}: a guard that nobody misses wants a test\n`)
-  return survived === 0 ? 0 : 1
+}
+
+/** Every test that is to notice something, with nothing taken out. Throws with the first that fails. */
+async function mustPass(chosen: readonly Guard[], copies: readonly Copy[]): Promise<void> {
+  const suites = [...Map.groupBy(chosen, ({ tests: [project] }) => project)].map(([project, guards]) => ({
+    project,
+    files: [...new Set(guards.flatMap(({ tests: [, ...files] }) => files))],
+  }))
+  const waiting = suites.toSorted((a, b) => b.files.length - a.files.length)
+  await Promise.all(
+    copies.map(async (copy) => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        process.stderr.write(`  ${next.project}: ${next.files.length} files or folders of tests, with nothing taken out\n`)
+        const [first] = await copy.failing(next.project, next.files)
+        if (first !== undefined) throw new Error(`With nothing taken out, '${first.test}' fails: ${first.reason} Mend that first.`)
+      }
+    }),
+  )
+}
+
+/** How many nobody noticed. */
+async function takeOut({ chosen, json }: Options, copies: readonly Copy[]): Promise<number> {
+  const waiting = [...chosen]
+  let done = 0
+  let survived = 0
+  const one = async (guard: Guard, copy: Copy): Promise<void> => {
+    const began = performance.now()
+    const [first] = await copy.failingWithout(guard)
+    done += 1
+    if (first === undefined) survived += 1
+    const seconds = Number(((performance.now() - began) / 1_000).toFixed(1))
+    const told = { guard: guard.name, file: guard.file, killed: first !== undefined, by: first?.test ?? null, seconds }
+    const words = `[${done}/${chosen.length}] ${first === undefined ? '✗ NOBODY NOTICED:' : '✓'} ${guard.name} (${seconds} s)${first === undefined ? '' : `\n        by: ${first.test}`}`
+    process.stdout.write(`${json ? JSON.stringify(told) : words}\n`)
+  }
+  await Promise.all(
+    copies.map(async (copy) => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await one(next, copy)
+    }),
+  )
+  return survived
 }
 
 function options(): Options | undefined {
@@ -66,6 +94,7 @@ function options(): Options | undefined {
     const { values } = parseArgs({
       options: {
         only: { type: 'string', default: '' },
+        jobs: { type: 'string', default: '2' },
         list: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
@@ -77,7 +106,9 @@ function options(): Options | undefined {
     }
     const chosen = guards.filter(({ name, file }) => `${name} ${file}`.includes(values.only))
     if (chosen.length === 0) throw new RangeError(`--only: no guard has '${values.only}' in its name or file; --list names them`)
-    return { chosen, list: values.list, json: values.json }
+    const jobs = Number(values.jobs)
+    if (!Number.isInteger(jobs) || jobs < 1 || jobs > 16) throw new RangeError(`--jobs: '${values.jobs}' is no whole number from 1 to 16`)
+    return { chosen, jobs, list: values.list, json: values.json }
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}\n`)
     process.exitCode = 2

@@ -4,13 +4,15 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import type { Guard } from './guards.ts'
+import type { Guard } from './guard.ts'
 
 const run = promisify(execFile)
 
 export interface Copy {
-  /** The tests of the guard in the copy as it is, or with its line sabotaged. Those that failed; throws when some could not run. */
-  failing(guard: Guard, sabotaged: boolean): Promise<readonly Failure[]>
+  /** Runs tests of a project in the copy as it is. Those that failed; throws when some could not run. */
+  failing(project: string, files: readonly string[]): Promise<readonly Failure[]>
+  /** The same of the guard's own tests, with its line sabotaged. */
+  failingWithout(guard: Guard): Promise<readonly Failure[]>
   remove(): void
 }
 
@@ -26,8 +28,11 @@ export function sabotaged(text: string, { name, file, line, sabotage }: Guard): 
   return text.replace(line, () => sabotage)
 }
 
-/** Of what git tracks, as it stands in the working tree. */
-export async function copyOf(root: string): Promise<Copy> {
+/** Loading it bundles the Worker, for a suite that no guard names. */
+const WORKERS_PROJECT = `'test/workers/vitest.config.ts',`
+
+/** Of what git tracks, as it stands in the working tree. `env`: what its tests find in their environment besides the usual. */
+export async function copyOf(root: string, env: Readonly<Record<string, string>>): Promise<Copy> {
   const folder = mkdtempSync(join(tmpdir(), 'afluente-mutants-'))
   // Postgres runs as another user, on programs that are found through here.
   chmodSync(folder, 0o755)
@@ -37,13 +42,20 @@ export async function copyOf(root: string): Promise<Copy> {
     copyFileSync(join(root, file), join(folder, file))
   }
   symlinkSync(resolve(root, 'node_modules'), join(folder, 'node_modules'))
+  const config = join(folder, 'vitest.config.ts')
+  const projects = readFileSync(config, 'utf8')
+  if (!projects.includes(WORKERS_PROJECT)) throw new Error(`vitest.config.ts no longer has ${WORKERS_PROJECT} Mend test/mutants/sabotage.ts.`)
+  writeFileSync(config, projects.replace(WORKERS_PROJECT, ''))
+  const failing: Copy['failing'] = (project, files) => failures({ folder, env }, project, files)
   return {
-    failing: async (guard, broken) => {
+    failing,
+    failingWithout: async (guard) => {
+      const [project, ...files] = guard.tests
       const file = join(folder, guard.file)
       const text = readFileSync(file, 'utf8')
-      if (broken) writeFileSync(file, sabotaged(text, guard))
+      writeFileSync(file, sabotaged(text, guard))
       try {
-        return await failures(folder, guard.tests)
+        return await failing(project, files)
       } finally {
         writeFileSync(file, text)
       }
@@ -52,11 +64,15 @@ export async function copyOf(root: string): Promise<Copy> {
   }
 }
 
-async function failures(folder: string, [project, ...files]: Guard['tests']): Promise<readonly Failure[]> {
+async function failures(
+  { env: given, folder }: { readonly folder: string; readonly env: Readonly<Record<string, string>> },
+  project: string,
+  files: readonly string[],
+): Promise<readonly Failure[]> {
   const report = join(folder, 'report.json')
   rmSync(report, { force: true })
   const vitest = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project, '--bail', '1', '--reporter=json', `--outputFile.json=${report}`]
-  const env = { ...process.env, PATH: `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env['PATH'] ?? ''}`, NO_COLOR: '1' }
+  const env = { ...process.env, ...given, PATH: `${join(folder, 'node_modules', '.bin')}${delimiter}${process.env['PATH'] ?? ''}`, NO_COLOR: '1' }
   const output = await run(process.execPath, [...vitest, ...files], { cwd: folder, env, maxBuffer: 64 * 1024 * 1024 }).catch((error: unknown) => String(error))
   const { testResults } = JSON.parse(readReport(report, output)) as { testResults: readonly FileResult[] }
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults)

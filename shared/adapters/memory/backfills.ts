@@ -64,12 +64,15 @@ export function memoryBackfills({ captured, clock, isBroken = () => false, room 
       entry.leasedUntil = clock.now() + leaseMs
       return { status: 'held', epoch: entry.epoch, backfill: shown(entry) }
     },
-    send: async ({ epoch, failed, id, keys, leaseMs, reached, seen }, { signal }) => {
+    send: async ({ epoch, failed: givenUp, id, keys: asked, leaseMs, reached, seen }, { signal }) => {
       signal.throwIfAborted()
       const entry = entries.get(id)
       if (entry === undefined || entry.epoch !== epoch) return { status: 'fenced' }
       const { backfill } = entry
       if (backfill.state === 'running' && (reached === null || reached !== backfill.reached)) {
+        // What no longer waits was sent: the answer may have been lost.
+        const present = (all: readonly string[]) => (reached === null ? all.filter((key) => backfill.waiting.includes(key)) : all)
+        const [keys, failed] = [present(asked), present(givenUp)]
         if (keys.some(isBroken)) throw new AfluenteError('refused', '22000', 'Rows could not be sent (22000).')
         const { gone, locked, sent } = source.resend(backfill.table, keys)
         entry.backfill = {

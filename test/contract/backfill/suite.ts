@@ -97,6 +97,18 @@ export function backfillContract(name: string, make: () => Promise<BackfillSubje
       expect(await reads()).toEqual(['[1]', '[2]'])
     })
 
+    test('a row that waited and was sent is not sent again: that answer may have been lost as well', async () => {
+      const { held, lock, reads, send } = await open()
+      const { epoch } = await held()
+      const letGo = await lock(2)
+      await send(epoch, { keys: ['[2]'], seen: 1, reached: '[2]' })
+      await letGo()
+      const first = await sentOf(send(epoch, { keys: ['[2]'] }))
+      expect(await sentOf(send(epoch, { keys: ['[2]'] }))).toEqual(first)
+      expect(first).toMatchObject({ seen: 1, sent: 1, waiting: [] })
+      expect(await reads()).toEqual(['[2]'])
+    })
+
     test('a row that waited and is deleted is gone: its end was captured', async () => {
       const { held, lock, remove, send } = await open()
       const { epoch } = await held()

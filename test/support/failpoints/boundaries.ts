@@ -1,5 +1,5 @@
 /**
- * The names of the step boundaries: every point at which capture and deliver touch the world. What they do between two of them has
+ * The names of the step boundaries: every point at which capture, deliver, a backfill and a redrive touch the world. What they do between two of them has
  * no effect on anybody, so a kill anywhere is a kill at one of these. The product knows nothing of them: tests put them around its ports.
  */
 
@@ -38,9 +38,25 @@ export const deliverBoundaries = [
   'deliver.commit',
 ] as const
 
+export const backfillBoundaries = [
+  'backfill.hold',
+  /** A page of keys. */
+  'backfill.read',
+  'backfill.send',
+  /** Keys that somebody held, once more. */
+  'backfill.send-waiting',
+  'backfill.renew',
+  'backfill.rest',
+  'backfill.release',
+] as const
+
+export const redriveBoundaries = ['redrive.look', 'redrive.take', 'redrive.fence', 'redrive.write', 'redrive.settle', 'redrive.finish'] as const
+
 export type CaptureBoundary = (typeof captureBoundaries)[number]
 export type DeliverBoundary = (typeof deliverBoundaries)[number]
-export type Boundary = CaptureBoundary | DeliverBoundary
+export type BackfillBoundary = (typeof backfillBoundaries)[number]
+export type RedriveBoundary = (typeof redriveBoundaries)[number]
+export type Boundary = CaptureBoundary | DeliverBoundary | BackfillBoundary | RedriveBoundary
 
 /** `before` the step has its effect, or `after` it had, with nobody told. */
 export type Moment = 'before' | 'after'

@@ -3,7 +3,7 @@ import type { Boundary, Moment } from './boundaries.ts'
 import type { Fault, FaultPlan } from './process.ts'
 
 /** Whose processes they are. */
-export type Part = 'capture' | 'postgres' | 'elasticsearch'
+export type Part = 'capture' | 'postgres' | 'elasticsearch' | 'backfill' | 'redrive'
 
 export interface Place {
   readonly part: Part

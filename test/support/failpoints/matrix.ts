@@ -32,9 +32,11 @@ export const endings: readonly Ending[] = [
   { name: 'its owner is killed and begins anew', fault: { what: 'dies', ms: 0 }, zombie: false, instances: 1 },
 ]
 
-/** What there is of it: no sleep fails, and a run of capture that begins anew is a new owner. */
+/** What there is of it: no sleep fails; a run of capture or of a job that begins anew is a new owner. */
 export function endingsAt(part: Part, boundary: Boundary, of: readonly Ending[] = endings): readonly Ending[] {
-  return of.filter(({ fault, instances }) => (boundary !== 'capture.rest' || fault.what !== 'fails') && (part !== 'capture' || instances === 2))
+  return of.filter(
+    ({ fault, instances }) => (!boundary.endsWith('.rest') || fault.what !== 'fails') && (part === 'postgres' || part === 'elasticsearch' || instances === 2),
+  )
 }
 
 /** The first passage, one in the middle, the last. */

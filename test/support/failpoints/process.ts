@@ -4,6 +4,7 @@
  * nothing had happened.
  */
 import { AfluenteError } from '../../../shared/engine/errors.ts'
+import { settle, unwrap } from '../../../shared/engine/settled.ts'
 import type { Clock } from '../../../shared/ports/clock.ts'
 import type { Boundary, Moment } from './boundaries.ts'
 
@@ -119,10 +120,11 @@ export function createProcess({ name, clock, plan, rest, onDeath, onFreeze }: Pr
     try {
       const fault = plan.next(boundary, name)
       if (fault?.when === 'before') await strike(fault, boundary)
-      const value = await work()
+      // A refusal is an answer as well.
+      const settled = await settle(work())
       if (fault?.when === 'after') await strike(fault, boundary)
       await alive()
-      return value
+      return unwrap(settled)
     } finally {
       busy -= 1
     }
