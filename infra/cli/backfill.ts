@@ -112,7 +112,7 @@ async function steer(
 
 const WORDS: Readonly<Record<Steering, string>> = {
   pause: 'paused, and whoever works on it waits',
-  resume: 'goes on with whoever works on it',
+  resume: 'goes on with whoever works on it (was that killed, ask again in ten seconds)',
   cancel: 'cancelled',
 }
 

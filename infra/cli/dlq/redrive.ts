@@ -77,5 +77,5 @@ function progressOf({ consumer, done, id, total }: Job): string {
 function jobLine(job: Job): string {
   const { accepted, done, duplicate, failed, late, problem, state, total } = job
   const others = state === 'done' && done < total ? `, ${total - done} settled by others meanwhile` : ''
-  return `${progressOf(job)} ${state}: ${accepted} accepted, ${duplicate} known before, ${late} overtaken by newer ones, ${failed} failed again${others}${problem === null ? '' : ` (held up: ${problem})`}`
+  return `${progressOf(job)} ${state}: ${accepted} accepted, ${duplicate} known before, ${late} overtaken by newer ones, ${failed} failed again${others}${problem === null ? '' : ` (held up: ${problem})`}${failed === 0 ? '' : `; why: npx afluente dlq list --consumer ${job.consumer}`}`
 }

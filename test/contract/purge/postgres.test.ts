@@ -78,6 +78,24 @@ describe('a pass over silver', () => {
     expect((await subject.client.query(`select sum((details ->> 'rows')::int)::int as rows from ops.audit`)).rows).toEqual([{ rows: 1_000 }])
   })
 
+  test('whoever has lost the table purges nothing, and takes no position from whoever has it', async () => {
+    const { client, db, tombstones, table, consumer, put, keys } = await open()
+    const purges = postgresPurges({ db })
+    const of = { consumer, tables: ['public.leads'], leaseMs: 60_000 }
+    const [lost] = await purges.take({ ...of, owner: 'paused' }, options)
+    await client.query(`update ops.purge set leased_until = clock_timestamp(), "position" = 7`)
+    await purges.take({ ...of, owner: 'next' }, options)
+    if (lost === undefined) throw new Error('not taken')
+    await put('dead', 9)
+    await expect(tombstones(purges).purge({ table, hold: lost, from: null, before: ago(8) }, options)).rejects.toMatchObject({ kind: 'fenced' })
+    await expect(purges.count(lost, { rows: 3, next: null, before: ago(8) }, options)).rejects.toMatchObject({ kind: 'fenced' })
+    await expect(purges.look(lost, { before: ago(1), heldBack: [] }, options)).rejects.toMatchObject({ kind: 'fenced' })
+    await expect(purges.release(lost, 0, options)).rejects.toMatchObject({ kind: 'fenced' })
+    expect(await keys()).toEqual(['dead'])
+    expect((await client.query(`select purged::int, "position"::int as at, horizon from ops.purge`)).rows).toEqual([{ purged: 0, at: 7, horizon: null }])
+    expect((await client.query('select from ops.audit')).rowCount).toBe(0)
+  })
+
   test('a key that comes back while its tombstone is looked at stays; one that somebody holds is left for the next pass', async () => {
     const subject = await open()
     for (const key of ['back', 'gone', 'held']) await subject.put(key, 9)

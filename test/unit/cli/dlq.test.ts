@@ -200,7 +200,7 @@ describe('redrive', () => {
       'GET /jobs/3': [200, { ...done, done: 1, accepted: 0, failed: 1 }],
     })
     expect(exit).toBe(1)
-    expect(out).toContain('1 failed again, 1 settled by others meanwhile')
+    expect(out).toContain('1 failed again, 1 settled by others meanwhile; why: npx afluente dlq list --consumer postgres')
   })
 
   test('tells what holds it up, and remarks', async () => {
