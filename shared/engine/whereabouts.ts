@@ -141,8 +141,14 @@ function fateOf({ event, op, version }: Sought, reader: Reader, seen: Sightings)
   if (!read && !newerStands) return 'waiting'
   if (!reader.keepsCopy) return 'kept'
   if (version <= (seen.floor?.version ?? 0)) return 'truncated'
-  if (newerStands) return event !== undefined && overtaken(event, seen.events ?? []) ? 'skipped' : 'replaced'
+  if (newerStands || (copy === null && wasDeleted(version, reader, seen)))
+    return event !== undefined && overtaken(event, seen.events ?? []) ? 'skipped' : 'replaced'
   return op === 'delete' ? 'purged' : 'missing'
+}
+
+/** By a later delete that was read, and whose tombstone is purged: nothing of the key has to be there. */
+function wasDeleted(version: number, reader: Reader, seen: Sightings): boolean {
+  return (seen.events ?? []).some((later) => later.op === 'delete' && later.version > version && wasRead(later, reader, seen) === true)
 }
 
 /** Undefined when it can't be known. */
