@@ -34,7 +34,10 @@ function changeLines(change: Change): readonly string[] {
 }
 
 function arrivalWords({ at, fate, letter, ms }: Change['consumers'][number]): string {
-  const dead = letter === null ? '' : `${fate === 'dead' ? '' : '; dead letter'} ${letter.id} (${letter.state}, ${letter.code}${letter.attempts === 1 ? '' : `, ${letter.attempts} attempts`})`
+  const dead =
+    letter === null
+      ? ''
+      : `${fate === 'dead' ? '' : '; dead letter'} ${letter.id} (${letter.state}, ${letter.code}${letter.attempts === 1 ? '' : `, ${letter.attempts} attempts`})`
   return `${at === null ? '' : `${at}${after(ms)}  `}${fates[fate]}${dead}`
 }
 

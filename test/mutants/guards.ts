@@ -4,6 +4,7 @@
  */
 import type { Guard } from './guard.ts'
 import { guardsOfSteps } from './guards-of-steps.ts'
+import { guardsOfThePurge } from './guards-of-the-purge.ts'
 import { guardsOfTheSource } from './guards-of-the-source.ts'
 import { guardsOfWords } from './guards-of-words.ts'
 
@@ -12,7 +13,6 @@ const POSTGRES = 'shared/adapters/postgres'
 const SINK = ['contract', 'test/contract/sink/postgres.test.ts', 'test/contract/sink/postgres-guards.test.ts'] as const
 const INDEX = ['contract', 'test/contract/sink/elasticsearch.test.ts'] as const
 const SOURCE = 'test/contract/source'
-const PURGE = ['contract', 'test/contract/purge/postgres.test.ts'] as const
 
 export const guards: readonly Guard[] = [
   // The source.
@@ -360,112 +360,6 @@ set enable_nestloop = off`,
     sabotage: 'const epoch = 1',
     tests: ['unit', 'test/unit/redrive'],
   },
-  // The purge of tombstones.
-  {
-    name: 'tombstones outlive the records that Kafka still holds',
-    file: 'shared/engine/purge-horizon.ts',
-    line: '{ ms: ms - SKEW_MS, why: `Kafka still',
-    sabotage: '{ ms: nowMs, why: `Kafka still',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones outlive what a consumer has not settled',
-    file: 'shared/engine/purge-horizon.ts',
-    line: 'BigInt(one.nextOffset) < low',
-    sabotage: 'BigInt(one.nextOffset) < 0n',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones outlive what waits in the outbox',
-    file: 'shared/engine/purge-horizon.ts',
-    line: 'ms: nowMs - oldestMs - SKEW_MS,',
-    sabotage: 'ms: nowMs,',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones stay while capture is refused',
-    file: 'shared/engine/purge-horizon.ts',
-    line: '...(refused === null ? []',
-    sabotage: `...(refused !== '' ? []`,
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones outlive letters that may be redriven',
-    file: 'shared/engine/purge-horizon.ts',
-    line: ' ms: oldestMs - SKEW_MS,',
-    sabotage: ' ms: nowMs,',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones stay while a replay runs',
-    file: 'shared/engine/purge-horizon.ts',
-    line: '...(running === 0 ?',
-    sabotage: '...(running >= 0 ?',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones stay while a shadow stands',
-    file: 'shared/engine/purge-horizon.ts',
-    line: '...(shadows === 0 ?',
-    sabotage: '...(shadows >= 0 ?',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones stay while a part does not answer',
-    file: 'shared/engine/purge-horizon.ts',
-    line: 'said.ok ? limitsOf(said.value) : [nothingGoes(',
-    sabotage: 'said.ok ? limitsOf(said.value) : [((why: string) => ({ ms: Number.POSITIVE_INFINITY, why }))(',
-    tests: PURGE,
-  },
-  {
-    name: 'tombstones are younger than the retention and a margin',
-    file: 'shared/engine/purge-horizon.ts',
-    line: 'return nowMs - retentionMs - MARGIN_MS',
-    sabotage: 'return nowMs - retentionMs',
-    tests: PURGE,
-  },
-  {
-    name: 'letters under way are unsettled',
-    file: `${POSTGRES}/purges.ts`,
-    line: `where state in ('open', 'redriven') and topic`,
-    sabotage: `where state in ('open') and topic`,
-    tests: PURGE,
-  },
-  {
-    name: 'a purge takes nothing that lives',
-    file: `${POSTGRES}/tombstones.ts`,
-    line: '    and t._deleted_at is not null and t._synced_at',
-    sabotage: '    and t._synced_at',
-    tests: PURGE,
-  },
-  {
-    name: 'who lost the purge of a table purges nothing',
-    file: `${POSTGRES}/tombstones.ts`,
-    line: 'where exists (select from fence) and t.ctid',
-    sabotage: 'where t.ctid',
-    tests: PURGE,
-  },
-  {
-    name: 'one purges a table at a time',
-    file: `${POSTGRES}/purges.ts`,
-    line: 'where p.leased_until <= clock_timestamp() and',
-    sabotage: 'where',
-    tests: PURGE,
-  },
-  {
-    name: 'a document is purged only as it was found',
-    file: 'shared/adapters/elasticsearch/tombstones.ts',
-    line: ', if_seq_no: _seq_no, if_primary_term: _primary_term }',
-    sabotage: '}',
-    tests: ['contract', 'test/contract/purge/elasticsearch.test.ts'],
-  },
-  {
-    name: 'the oldest record of any partition counts',
-    file: 'shared/adapters/kafka/record-ages.ts',
-    line: 'return begins.some(',
-    sabotage: 'return begins.every(',
-    tests: ['contract', 'test/contract/purge/record-ages.test.ts'],
-  },
   // The doors.
   {
     name: 'the API wants its token',
@@ -475,6 +369,7 @@ set enable_nestloop = off`,
     tests: ['contract', 'test/contract/api/api.test.ts'],
   },
   ...guardsOfTheSource,
+  ...guardsOfThePurge,
   ...guardsOfSteps,
   ...guardsOfWords,
 ]

@@ -97,7 +97,10 @@ describe('npx afluente backfill', () => {
     })
     expect(await run('backfill', 'pause', String(id))).toMatchObject({ exit: 0 })
     expect((await run('backfill', 'list')).out).toMatch(new RegExp(`^ +${id} +paused`, 'm'))
-    expect(await run('backfill', 'resume', String(id))).toMatchObject({ exit: 0, out: expect.stringMatching(/goes on with whoever works on it .*ask again in ten seconds/) as unknown })
+    expect(await run('backfill', 'resume', String(id))).toMatchObject({
+      exit: 0,
+      out: expect.stringMatching(/goes on with whoever works on it .*ask again in ten seconds/) as unknown,
+    })
     expect(await run('backfill', 'cancel', String(id))).toMatchObject({ exit: 0 })
     expect(await working.ended).toMatchObject({ exit: 1, out: expect.stringMatching(/cancelled\n$/) as unknown })
     expect(await run('backfill', 'resume', String(id))).toMatchObject({ exit: 2, err: expect.stringContaining('has ended (cancelled)') as unknown })

@@ -112,7 +112,10 @@ describe('npx afluente trace', () => {
       out: expect.stringContaining('dead letter 7 (open, 23514, 2 attempts)') as unknown,
     })
     expect(await run(['leads', 'a'], { ...answer, changes: [dead, change] })).toMatchObject({ exit: 0 })
-    const redriven = { ...change, consumers: [{ consumer: 'postgres', fate: 'replaced', at: null, ms: null, letter: { ...letter, state: 'resolved', attempts: 1 } }] }
+    const redriven = {
+      ...change,
+      consumers: [{ consumer: 'postgres', fate: 'replaced', at: null, ms: null, letter: { ...letter, state: 'resolved', attempts: 1 } }],
+    }
     expect(await run(['leads', 'a'], { ...answer, changes: [redriven, change] })).toMatchObject({
       exit: 0,
       out: expect.stringContaining('applied, and replaced since; dead letter 7 (resolved, 23514)') as unknown,
