@@ -1,5 +1,6 @@
 -- What a run was asked for, and how far it has come, one row a run, written with each page: `phase` is what it is at, `position` the last row's
--- cursor and key as text, or its key alone. `seen`: rows looked at, of about `expected`.
+-- cursor and key as text, or its key alone. It reads cursors from `read_from` to `read_to`;
+-- up to `proven`, less the job's margin, nothing can be missing then: that becomes its watermark. `seen`: rows looked at, of about `expected`.
 -- caught_by_overlap: rows new or changed at or below the highest cursor that had been read before; caught_by_reconcile: those that a
 -- comparison of key ranges found. The plain way loses both.
 create table if not exists ops.etl_checkpoint (
@@ -11,6 +12,8 @@ create table if not exists ops.etl_checkpoint (
   retry_at timestamptz,
   phase text,
   position text[],
+  read_from timestamptz,
+  read_to timestamptz,
   proven timestamptz,
   seen_before timestamptz,
   pages bigint not null default 0,

@@ -16,6 +16,12 @@ export function codeOf(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown'
 }
 
+/** Where in the program it was thrown: functions, files and lines, and no message. */
+export function placeOf(error: unknown): string | null {
+  const frames = error instanceof Error ? (error.stack?.split('\n').filter((line) => line.startsWith('    at ')) ?? []) : []
+  return frames.length === 0 ? null : frames.slice(0, 10).join('\n')
+}
+
 function unexpected(error: unknown): string {
   if (!(error instanceof Error)) return `An unexpected ${typeof error} was thrown.`
   const frame = error.stack?.split('\n').find((line) => line.startsWith('    at '))

@@ -10,27 +10,54 @@ export type Cleaned =
   /** `code` is stable, to count by; `reason` says what is wrong, never the value. */
   | { readonly ok: false; readonly column: string; readonly code: string; readonly reason: string }
 
-interface Refusal {
+export interface Refusal {
   readonly code: string
   readonly reason: string
 }
 type Step = (text: string) => string | null | Refusal
 
+/** What becomes of one value: the text that its column takes (null is NULL), or why it never will. */
+export type CleanedValue = string | null | Refusal
+
+/** A cleaner for the values of one column. */
+export function columnCleanerOf(column: EtlColumn): (value: string | null) => CleanedValue {
+  const steps = stepsOf(column)
+  return (given) => {
+    let value = given
+    for (const step of steps) {
+      if (value === null) break
+      const next: CleanedValue = step(value)
+      if (isRefusal(next)) return next
+      value = next
+    }
+    return value
+  }
+}
+
+export function isRefusal(cleaned: CleanedValue): cleaned is Refusal {
+  return cleaned !== null && typeof cleaned === 'object'
+}
+
+/** A number that has no word, kept as `unknown(7)`. */
+export function isUnknownWord({ words }: EtlColumn, cleaned: string | null): boolean {
+  return words !== undefined && cleaned?.startsWith('unknown(') === true
+}
+
+/** Whether a column asks for more than that its type is met. */
+export function isCleaned({ between, clean = [], words }: EtlColumn): boolean {
+  return between !== undefined || clean.length > 0 || words !== undefined
+}
+
 /** A cleaner for rows of these columns, made once and used for every row. */
 export function cleanerOf(columns: EtlColumns): (row: RawRow) => Cleaned {
-  const steps = Object.entries(columns).map(([name, column]) => ({ name, steps: stepsOf(column), hasWords: column.words !== undefined }))
+  const cleaners = Object.entries(columns).map(([name, column]) => ({ name, column, clean: columnCleanerOf(column) }))
   return (row) => {
     const values: (string | null)[] = []
     let unknown = 0
-    for (const { name, steps: ofColumn, hasWords } of steps) {
-      let value: string | null = row[name] ?? null
-      for (const step of ofColumn) {
-        if (value === null) break
-        const next: string | null | Refusal = step(value)
-        if (next !== null && typeof next === 'object') return { ok: false, column: name, ...next }
-        value = next
-      }
-      if (hasWords && value?.startsWith('unknown(') === true) unknown += 1
+    for (const { clean, column, name } of cleaners) {
+      const value = clean(row[name] ?? null)
+      if (isRefusal(value)) return { ok: false, column: name, ...value }
+      if (isUnknownWord(column, value)) unknown += 1
       values.push(value)
     }
     return { ok: true, values, unknown }
@@ -69,7 +96,7 @@ function wordOf(words: readonly string[]): Step {
   return (text) => (/^-?\d+$/.test(text) ? (words[Number(text)] ?? `unknown(${text})`) : text)
 }
 
-const TIME = /^(\d{4,6}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?( ?(?:Z|[-+]\d\d(?::?\d\d(?::?\d\d)?)?))?( BC)?$/
+const TIME = /^(\d{4,7}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?( ?(?:Z|[-+]\d\d(?::?\d\d(?::?\d\d)?)?))?( BC)?$/
 
 const asUtc: Step = (text) => {
   const [, date, time = '00:00:00', zone, era = ''] = TIME.exec(text) ?? []

@@ -9,6 +9,8 @@ import { asText, connected, endOf } from './pool.ts'
 export interface ReadQuery extends Query {
   /** Schemas in which operators of the key's types lie, beside pg_catalog and those of the role. */
   readonly operatorSchemas?: readonly string[]
+  /** Settings of this transaction beside those of every one. */
+  readonly settings?: Readonly<Record<string, string>>
 }
 
 /**
@@ -25,6 +27,8 @@ export interface SourceDbSettings {
   readonly max?: number
   /** The server's limit for a statement. A condition without an index reads a whole table. */
   readonly statementTimeoutMs?: number
+  /** What leads to it, for messages. Left out: SOURCE_DATABASE_URL. */
+  readonly setting?: string
 }
 
 /** As the functions of the schema afluente have it. A statement whose client is gone ends. */
@@ -41,19 +45,19 @@ const SETTINGS = [
 const CONNECT_TIMEOUT_MS = 10_000
 const GRACE_MS = 5_000
 
-export function sourceDb({ connectionString, max = 2, statementTimeoutMs = 300_000 }: SourceDbSettings): ReadOnlyDb {
+export function sourceDb({ connectionString, max = 2, setting = 'SOURCE_DATABASE_URL', statementTimeoutMs = 300_000 }: SourceDbSettings): ReadOnlyDb {
   const pool = new pg.Pool({ connectionString, max, application_name: 'afluente', connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, types: asText })
   pool.on('error', () => undefined)
   // Of a connection in use the query tells.
   pool.on('connect', (client) => client.on('error', () => undefined))
   return {
-    read: async ({ operatorSchemas = [], text, values }, { signal }) => {
+    read: async ({ operatorSchemas = [], settings = {}, text, values }, { signal }) => {
       const end = endOf(signal, statementTimeoutMs + GRACE_MS, 'The source database')
       try {
         const client = await connected(pool, end.reached)
         let sound = false
         const read = async () => {
-          await client.query(beginning(operatorSchemas, statementTimeoutMs))
+          await client.query(beginning(operatorSchemas, { ...settings, statement_timeout: String(statementTimeoutMs) }))
           const { rows } = await client.query<Readonly<Record<string, unknown>>>({ text, values: [...values] })
           await client.query('commit')
           return rows
@@ -69,7 +73,7 @@ export function sourceDb({ connectionString, max = 2, statementTimeoutMs = 300_0
           client.release(!sound)
         }
       } catch (error) {
-        throw signal.aborted ? error : faultOf(error)
+        throw signal.aborted ? error : faultOf(error, setting)
       } finally {
         end.forget()
       }
@@ -81,21 +85,21 @@ export function sourceDb({ connectionString, max = 2, statementTimeoutMs = 300_0
 const yes = () => true
 const no = () => false
 
-function beginning(operatorSchemas: readonly string[], statementTimeoutMs: number): string {
+function beginning(operatorSchemas: readonly string[], more: Readonly<Record<string, string>>): string {
   const path = ['pg_catalog', ...operatorSchemas.map((schema) => pg.escapeIdentifier(schema))].join(', ')
-  const settings = [...SETTINGS, ['statement_timeout', String(statementTimeoutMs)] as const].map(
-    ([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`,
-  )
+  const settings = [...SETTINGS, ...Object.entries(more)].map(([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`)
   return `begin isolation level read committed read only;
     select ${settings.join(', ')}, set_config('search_path', concat_ws(', ', ${pg.escapeLiteral(path)}, nullif(current_setting('search_path'), '')), true)`
 }
 
 /** By SQLSTATE, the longest prefix first. What is not listed is `unavailable`: asking again loses nothing. */
 const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string])[] = [
-  ['42501', 'misconfigured', 'The role of SOURCE_DATABASE_URL may not read it: grant it select on the table, and usage on its schema.'],
+  ['42P01', 'misconfigured', 'What is read has gone from the source.'],
+  ['42703', 'misconfigured', 'A column has gone from the source.'],
+  ['42501', 'misconfigured', 'The role of {setting} may not read it: grant it select on the table, and usage on its schema.'],
   ['57014', 'unavailable', 'It took too long: an index for the condition helps.'],
-  ['28', 'misconfigured', 'Check the user and password in SOURCE_DATABASE_URL.'],
-  ['3D', 'misconfigured', 'Check the database name in SOURCE_DATABASE_URL.'],
+  ['28', 'misconfigured', 'Check the user and password in {setting}.'],
+  ['3D', 'misconfigured', 'Check the database name in {setting}.'],
   ['0A', 'refused', ''],
   ['21', 'refused', ''],
   ['22', 'refused', ''],
@@ -104,20 +108,20 @@ const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string
   ['P0', 'refused', ''],
 ]
 
-function faultOf(error: unknown): AfluenteError {
+function faultOf(error: unknown, setting: string): AfluenteError {
   if (error instanceof AfluenteError) return error
   const state = error instanceof pg.DatabaseError ? (error.code ?? '') : ''
   if (state === '') {
     return new AfluenteError(
       'unavailable',
       'connection',
-      `No connection to the source database (${codeOf(error)}). Check that it runs and that SOURCE_DATABASE_URL leads to it.`,
+      `No connection to the source database (${codeOf(error)}). Check that it runs and that ${setting} leads to it.`,
       { cause: error },
     )
   }
   const [, kind, advice] = KINDS.find(([prefix]) => state.startsWith(prefix)) ?? ['', 'unavailable' as const, 'Try again.']
   const message = masked(error instanceof Error ? error.message : '', state)
-  return new AfluenteError(kind, state, `Postgres: ${message} (${state}).${advice === '' ? '' : ` ${advice}`}`, { cause: error })
+  return new AfluenteError(kind, state, `Postgres: ${message} (${state}).${advice === '' ? '' : ` ${advice.replace('{setting}', setting)}`}`, { cause: error })
 }
 
 function codeOf(error: unknown): string {

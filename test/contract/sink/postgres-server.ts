@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { migrate } from '../../../infra/deploy/migrate.ts'
 import { generatedFiles } from '../../../shared/mappings/silver-ddl.ts'
+import type { EtlJob } from '../../../shared/tables/etl-job.ts'
 import type { SourceTable } from '../../../shared/tables/table.ts'
 import { type ClosableDb, postgresPool } from '../../../shared/adapters/postgres/pool.ts'
 import { startPostgres } from '../../support/postgres.ts'
@@ -11,12 +12,14 @@ import { startPostgres } from '../../support/postgres.ts'
 export interface RealPostgres {
   /** A new, empty database; dropped at the end. */
   readonly emptyDatabase: () => Promise<string>
-  /** A new database with everything of `sql/`, and silver for tables that are in no definition. */
-  readonly analytics: (tables?: readonly SourceTable[]) => Promise<string>
+  /** A new database with everything of `sql/`, and silver for tables and jobs that are in no definition. */
+  readonly analytics: (tables?: readonly SourceTable[], etl?: Readonly<Record<string, EtlJob>>) => Promise<string>
   /** The product's own pool; closed at the end. */
   readonly pool: (url: string) => ClosableDb
   /** A plain client, for what the product doesn't do; closed at the end. */
   readonly client: (url: string) => Promise<pg.Client>
+  /** Done at the end, before the server stops. */
+  readonly closing: (close: () => Promise<unknown>) => void
 }
 
 /** Starts one before the file's tests, unless AFLUENTE_TEST_POSTGRES_URL names one that runs (a superuser's URL). */
@@ -53,10 +56,10 @@ export function realPostgres(): RealPostgres {
 
   return {
     emptyDatabase,
-    analytics: async (tables = []) => {
+    analytics: async (tables = [], etl = {}) => {
       const url = await emptyDatabase()
       await migrate(url)
-      const files = generatedFiles({ tables, topics: { partitions: 1, maxMessageBytes: 65_536, retention: '7d' }, consumers: {} })
+      const files = generatedFiles({ tables, topics: { partitions: 1, maxMessageBytes: 65_536, retention: '7d' }, consumers: {}, etl })
       await withClient(url, async (client) => {
         for (const { text } of files) await client.query(text)
       })
@@ -74,6 +77,7 @@ export function realPostgres(): RealPostgres {
       closing.push(() => client.end())
       return client
     },
+    closing: (close) => void closing.push(close),
   }
 }
 

@@ -1,0 +1,108 @@
+/** How each column of a job travels from its source to silver: as it is, or as text that the cleaning step has seen. */
+import { isCleaned } from '../../steps/clean.ts'
+import type { EtlColumn } from '../../tables/etl-job.ts'
+import { silverType } from '../../mappings/column-types.ts'
+
+/** One column of a page query. `c` is the column's name there. */
+export interface Passage {
+  /** What the source selects. */
+  readonly select: string
+  /** The type of the array that it is sent in. */
+  readonly type: string
+  /** Goes through the cleaning step, value by value. */
+  readonly cleaned: boolean
+  /** A condition on the source's value under which the cleaning would change or reject it; null: never. The page is then read again with every column cleaned. */
+  readonly odd: string | null
+}
+
+const RANK: Readonly<Record<string, number>> = { smallint: 1, integer: 2, bigint: 3 }
+const FLOATS = ['real', 'double precision']
+const TIMES = ['timestamp without time zone', 'timestamp with time zone']
+/** Types whose text is what they are, and for which the cleaning's type check says nothing. */
+const TEXTS = ['text', 'character varying', 'character', 'name', 'citext']
+const AS_THEY_ARE = ['boolean', 'uuid', 'date', 'numeric', 'jsonb']
+
+/** Every column as text through the cleaning step: exact for whatever the source holds. */
+export function cleanedPassage(column: string): Passage {
+  return { select: `${column}::text`, type: 'text', cleaned: true, odd: null }
+}
+
+/** The cheapest way that gives the same rows as `cleanedPassage`; `sourceType` as `regtype` prints it. */
+export function passageOf(column: string, spec: EtlColumn, sourceType: string): Passage {
+  const target = silverType(spec.type)
+  const has = (name: NonNullable<EtlColumn['clean']>[number]) => spec.clean?.includes(name) === true
+  const only = (...names: NonNullable<EtlColumn['clean']>) => (spec.clean ?? []).every((name) => names.includes(name))
+  const direct = (odd: readonly string[] = []): Passage => ({
+    select: column,
+    type: sourceType,
+    cleaned: false,
+    odd: odd.length === 0 ? null : odd.join(' or '),
+  })
+  const cleaned = cleanedPassage(column)
+  if (spec.words !== undefined) return cleaned
+  const outside = spec.between === undefined ? [] : [`${column} not between ${spec.between[0]} and ${spec.between[1]}`]
+
+  const from = RANK[sourceType]
+  const to = RANK[target]
+  if (from !== undefined && to !== undefined) return from <= to && only() ? direct(outside) : cleaned
+  if (FLOATS.includes(sourceType)) {
+    if (sourceType !== target || !only('nan-to-null', 'infinity-to-null')) return cleaned
+    const odd = [...(has('nan-to-null') ? [`${column} = 'NaN'`] : []), ...(has('infinity-to-null') ? [`${column} in ('Infinity', '-Infinity')`] : [])]
+    return direct([...outside, ...odd])
+  }
+  if (TIMES.includes(sourceType)) {
+    const zoned = sourceType === 'timestamp with time zone'
+    const fits = target === 'timestamptz' ? zoned || has('utc') : !zoned
+    return (target === 'timestamptz' || target === 'timestamp') && fits && only('utc', 'infinity-to-null') && spec.between === undefined
+      ? direct(has('infinity-to-null') ? [`not isfinite(${column})`] : [])
+      : cleaned
+  }
+  if (isCleaned(spec)) return cleaned
+  if (sourceType === target && AS_THEY_ARE.includes(sourceType)) return direct()
+  // Nothing looks at it: text on both sides, or a type without a check of its own.
+  if (target === 'text' || target.endsWith('[]') || sourceType === target) return { select: `${column}::text`, type: 'text', cleaned: false, odd: null }
+  return cleaned
+}
+
+/** What silver's column is made of: `u` is the array's element. A time without a zone is UTC. */
+export function landed(column: string, { type: written }: EtlColumn, sent: string): string {
+  const target = silverType(written)
+  if (target === 'timestamptz' && sent === 'timestamp without time zone') return `u.${column} at time zone 'UTC'`
+  return sent === target ? `u.${column}` : `u.${column}::${target}`
+}
+
+const PLAIN = ['smallint', 'integer', 'bigint', 'boolean', 'uuid', 'date', 'time without time zone', ...TIMES]
+const SENT: Readonly<Record<string, string>> = { real: 'float4send', 'double precision': 'float8send', numeric: 'numeric_send', interval: 'interval_send' }
+
+/** A form of the value under which equal hashes mean the same value, to the last bit and digit, whatever the session's settings. */
+export function hashable(column: string, sourceType: string): string {
+  if (PLAIN.includes(sourceType)) return column
+  const send = SENT[sourceType]
+  return send === undefined ? `${column}::text collate "C"` : `${send}(${column})`
+}
+
+/** Why a source's type doesn't do for a column; null: it does. */
+export function judgeType(sourceType: string, spec: EtlColumn): string | null {
+  if (!canBecome(sourceType, spec)) return `can't become ${spec.type}`
+  return lacksZone(sourceType, spec) ? `has no zone: add 'utc' to its cleaning` : null
+}
+
+/** Whether values of this type can become the column's at all; one by one they may still be rejected. */
+function canBecome(sourceType: string, spec: EtlColumn): boolean {
+  const target = silverType(spec.type)
+  if (target === 'text' || TEXTS.includes(sourceType) || sourceType === target) return true
+  if (target.endsWith('[]') !== sourceType.endsWith('[]')) return false
+  if (target.endsWith('[]')) return true
+  const numbers = ['smallint', 'integer', 'bigint', 'numeric', ...FLOATS]
+  if (numbers.includes(target) || target.startsWith('numeric')) return numbers.includes(sourceType)
+  if (target === 'boolean') return ['smallint', 'integer', 'bigint'].includes(sourceType)
+  if (target === 'timestamptz' || target === 'timestamp') return [...TIMES, 'date'].includes(sourceType)
+  if (target === 'jsonb' || target === 'json') return ['json', 'jsonb'].includes(sourceType)
+  if (target === 'time') return sourceType === 'time without time zone'
+  return false
+}
+
+/** A time without a zone that becomes one with it, and nobody says in which zone it is. */
+function lacksZone(sourceType: string, spec: EtlColumn): boolean {
+  return silverType(spec.type) === 'timestamptz' && sourceType === 'timestamp without time zone' && spec.clean?.includes('utc') !== true
+}

@@ -1,0 +1,116 @@
+/** The statements that read a job's relation. */
+import { quoted } from '../../mappings/column-types.ts'
+import type { EtlRelation, JobOnSource, PageRequest } from '../../ports/etl-source.ts'
+import type { EtlJob } from '../../tables/etl-job.ts'
+import { cleanedPassage, hashable, type Passage, passageOf } from './etl-columns.ts'
+import type { ReadQuery } from './source-db.ts'
+
+/** A domain counts as what it is made of, an enum as text. */
+export const INSPECT = `select a.attname as name, case when t.typtype = 'e' then 'text' else coalesce(nullif(t.typbasetype, 0), t.oid)::regtype::text end as type, pg_is_in_recovery() as standby
+from pg_attribute as a join pg_type as t on t.oid = a.atttypid
+where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped and has_column_privilege(a.attrelid, a.attnum, 'select')
+order by a.attnum`
+
+/** Row hashes over records came with Postgres 14. */
+export const HAS_RECORD_HASH = `select to_regprocedure('pg_catalog.hash_record_extended(record, bigint)') is not null as there`
+
+export interface Reading extends JobOnSource {
+  readonly relation: EtlRelation
+  readonly hasRecordHash: boolean
+}
+
+export function relationName({ source: { relation } }: EtlJob): string {
+  const dot = relation.indexOf('.')
+  return `${quoted(relation.slice(0, dot))}.${quoted(relation.slice(dot + 1))}`
+}
+
+/** Each column's way, all of them through the cleaning step where `careful`. */
+export function passagesOf({ job, relation }: Reading, careful: boolean): readonly (Passage & { readonly name: string })[] {
+  return Object.entries(job.columns).map(([name, spec]) => ({
+    name,
+    ...(careful ? cleanedPassage(quoted(name)) : passageOf(quoted(name), spec, relation.columns[name] ?? 'text')),
+  }))
+}
+
+/** One row: an array a column, in the page's order, and what is said of the whole page. */
+export function pageQuery(reading: Reading, request: PageRequest, passages: ReturnType<typeof passagesOf>): ReadQuery {
+  const { job } = reading
+  const { text, values } = selected(reading, request)
+  const order = orderOf(job, request.order)
+  const odd = passages.flatMap((passage) => (passage.odd === null ? [] : [passage.odd]))
+  return {
+    text: `select count(*) as rows, ${odd.length === 0 ? 'false' : `coalesce(bool_or(${odd.join(' or ')}), false)`} as odd,
+  ${order.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')},
+  ${sentArray(hashOf(reading))} as hashes,
+  ${passages.map(({ select }, nth) => `${sentArray(select)} as column_${nth}`).join(',\n  ')}
+from (select ${Object.keys(job.columns).map(quoted).join(', ')} from ${relationName(job)}${text} order by ${order.join(', ')}${request.limit === null ? '' : ` limit ${request.limit}`}) as page`,
+    values,
+  }
+}
+
+export function digestQuery(reading: Reading, after: readonly string[] | null, ranges: number, rows: number): ReadQuery {
+  const { job } = reading
+  const { text, values } = selected(reading, { order: 'key', after, upTo: null, from: null, to: null, limit: null })
+  const key = job.key.map(quoted)
+  return {
+    text: `select count(*) as rows, sum(hash) as sum, ${key.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')}
+from (select ${key.join(', ')}, ${hashOf(reading)} as hash, (row_number() over (order by ${key.join(', ')}) - 1) / ${rows} as nth
+  from (select * from ${relationName(job)}${text} order by ${key.join(', ')} limit ${ranges * rows}) as page) as hashed
+group by nth order by nth`,
+    values,
+  }
+}
+
+/** The planner's guess of how many rows there are. */
+export function estimateQuery(job: EtlJob, relation: EtlRelation, { from, to }: Pick<PageRequest, 'from' | 'to'>): ReadQuery {
+  const { text, values } = selected({ job, relation }, { order: 'key', after: null, upTo: null, from, to, limit: null })
+  return { text: `explain (format json) select ${job.key.map(quoted).join(', ')} from ${relationName(job)}${text}`, values }
+}
+
+/** Finds the cursor's scan in a plan, by a moment that stands nowhere else. */
+export const PROBE = '1999-12-31 23:59:59.999999'
+
+export function cursorPlanQuery(job: EtlJob, relation: EtlRelation): ReadQuery {
+  const { text, values } = selected({ job, relation }, { order: 'key', after: null, upTo: null, from: PROBE, to: null, limit: null })
+  return {
+    text: `explain (format json, verbose) select ${job.key.map(quoted).join(', ')} from ${relationName(job)}${text.replace('$1', `'${PROBE}'`)}`,
+    values: values.slice(1),
+    settings: { enable_seqscan: 'off' },
+  }
+}
+
+export function orderOf({ cursor, key }: EtlJob, order: PageRequest['order']): readonly string[] {
+  return (order === 'cursor' ? [cursor, ...key] : key).map(quoted)
+}
+
+function sentArray(expression: string): string {
+  return `encode(array_send(array_agg(${expression})), 'base64')`
+}
+
+/** In the order of names, so that one who writes the columns in another order writes the same rows. */
+function hashOf({ hasRecordHash, job, relation, salt }: Reading): string {
+  const names = Object.keys(job.columns).toSorted()
+  const seed = `(${BigInt.asIntN(64, BigInt(`0x${salt}`))})::bigint`
+  const record = (form: (column: string, type: string) => string) =>
+    `row(${names.map((name) => form(quoted(name), relation.columns[name] ?? 'text')).join(', ')})`
+  return hasRecordHash ? `hash_record_extended(${record(hashable)}, ${seed})` : `hashtextextended(${record((column) => column)}::text, ${seed})`
+}
+
+function selected(
+  { job, relation }: Pick<Reading, 'job' | 'relation'>,
+  { after, from, order, to, upTo }: PageRequest,
+): { readonly text: string; readonly values: readonly unknown[] } {
+  const values: unknown[] = []
+  const names = order === 'cursor' ? [job.cursor, ...job.key] : job.key
+  const typeOf = (name: string) => relation.columns[name] ?? 'text'
+  const placed = (texts: readonly (string | null)[], of: readonly string[]) =>
+    texts.map((text, nth) => `$${values.push(text)}::${typeOf(of[nth] ?? '')}`).join(', ')
+  const cursor = quoted(job.cursor)
+  const conditions = [
+    ...(from === null ? [] : [`${cursor} >= ${placed([from], [job.cursor])}`]),
+    ...(to === null ? [] : [`${cursor} <= ${placed([to], [job.cursor])}`]),
+    ...(after === null ? [] : [`(${names.map(quoted).join(', ')}) > (${placed(after, names)})`]),
+    ...(upTo === null ? [] : [`(${names.map(quoted).join(', ')}) <= (${placed(upTo, names)})`]),
+  ]
+  return { text: conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`, values }
+}
