@@ -2,15 +2,20 @@
 import { quoted } from '../../mappings/column-types.ts'
 import { PROBE } from './etl-source-queries.ts'
 
+interface Found {
+  indexed: boolean
+  missing: string | null
+}
+
 /** How to make the index that is missing; null: there is one, or nothing that an index could be on. */
 export function missingIndexOf(plan: unknown): string | null {
   const parsed: unknown = typeof plan === 'string' ? JSON.parse(plan) : plan
-  const found = { indexed: false, missing: null as string | null }
+  const found: Found = { indexed: false, missing: null }
   visit(parsed, found)
   return found.indexed ? null : found.missing
 }
 
-function visit(node: unknown, found: { indexed: boolean; missing: string | null }): void {
+function visit(node: unknown, found: Found): void {
   if (Array.isArray(node)) {
     for (const member of node) visit(member, found)
     return

@@ -64,7 +64,7 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
     },
     digests: async (of, { after, ranges, rows: size }, options) => {
       const { rows } = await db.read(digestQuery(await readingOf(of, options), after, ranges, size), options)
-      return rows.map((row) => ({ last: lastOf(row, of.job.key.length), rows: Number(row['rows']), sum: String(row['sum'] ?? '0') }))
+      return rows.map((row) => ({ last: lastOf(row, of.job.key.length), rows: Number(row['rows']), sum: String(row['sum']) }))
     },
     estimate: async (job, span, options) => guessOf((await db.read(estimateQuery(job, await relationOf(job, options), span), options)).rows[0]?.['QUERY PLAN']),
   }
