@@ -17,6 +17,7 @@ import { postgresLetters } from '../shared/adapters/postgres/letters.ts'
 import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
 import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
 import { postgresPurges } from '../shared/adapters/postgres/purges.ts'
+import { postgresReconciliations } from '../shared/adapters/postgres/reconciliations.ts'
 import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
 import { postgresTombstones } from '../shared/adapters/postgres/tombstones.ts'
@@ -131,6 +132,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     letters: postgresLetters({ db }),
     redrives: postgresRedrives({ db }),
     purges: postgresPurges({ db }),
+    reconciliations: postgresReconciliations({ db }),
     send: async (message, options) => {
       const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log }) })
       const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())

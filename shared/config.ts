@@ -83,12 +83,20 @@ export interface OperatorSettings {
   readonly analyticsUrl: string
 }
 
+/** The same for somebody who compares the source with its copies. */
+export interface ReconcileSettings extends OperatorSettings {
+  readonly kafka: KafkaSettings
+  readonly elasticsearch: WorkerSettings['elasticsearch']
+}
+
 export interface WorkerSettings {
   readonly supabase: SupabaseSettings
   readonly kafka: KafkaSettings
   readonly analyticsUrl: string
   /** The analytics database is reached through Hyperdrive. */
   readonly analyticsPooled: boolean
+  /** The source as a role reads it: without it nothing is reconciled by schedule. */
+  readonly sourceUrl: string | undefined
   readonly elasticsearch: { readonly url: string; readonly apiKey: string | undefined } | undefined
   readonly webhookSecret: string
   readonly apiToken: string
@@ -107,6 +115,9 @@ const workerShape = {
   /** A Hyperdrive binding wins over the plain URL. */
   ANALYTICS: z.object({ connectionString: z.string() }).optional(),
   ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  /** As above. */
+  SOURCE: z.object({ connectionString: z.string() }).optional(),
+  SOURCE_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   ...elasticsearchShape,
   AFLUENTE_API_TOKEN: bearer,
   AFLUENTE_ENVIRONMENT: z.string().default('local'),
@@ -148,6 +159,7 @@ export function workerSettings(environment: Environment, demands?: Demands): Wor
     kafka: kafkaOf(values),
     analyticsUrl: values.ANALYTICS?.connectionString ?? values.ANALYTICS_DATABASE_URL ?? '',
     analyticsPooled: values.ANALYTICS !== undefined,
+    sourceUrl: values.SOURCE?.connectionString ?? values.SOURCE_DATABASE_URL,
     elasticsearch: elasticsearchOf(values),
     webhookSecret: values.AFLUENTE_WEBHOOK_SECRET,
     apiToken: values.AFLUENTE_API_TOKEN,
@@ -170,6 +182,18 @@ export function deploySettings(environment: Environment, demands: Demands): Depl
 export function operatorSettings(environment: Environment): OperatorSettings {
   const values = parse(z.object(operatorShape), environment, [])
   return { supabase: supabaseOf(values), sourceUrl: values.SOURCE_DATABASE_URL, analyticsUrl: values.ANALYTICS_DATABASE_URL }
+}
+
+/** Throws `misconfigured` with every fault, by name, of what the definition needs as well. */
+export function reconcileSettings(environment: Environment, demands: Demands): ReconcileSettings {
+  const values = parse(z.object({ ...operatorShape, ...kafkaShape, ...elasticsearchShape }), environment, kafkaFaults(environment), demands)
+  return {
+    supabase: supabaseOf(values),
+    sourceUrl: values.SOURCE_DATABASE_URL,
+    analyticsUrl: values.ANALYTICS_DATABASE_URL,
+    kafka: kafkaOf(values),
+    elasticsearch: elasticsearchOf(values),
+  }
 }
 
 function workerFaults(environment: Environment): string[] {

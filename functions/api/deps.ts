@@ -8,6 +8,7 @@ import type { Log } from '../../shared/ports/log.ts'
 import type { Operations } from '../../shared/ports/operations.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
 import type { Purges } from '../../shared/ports/purges.ts'
+import type { Reconciliations } from '../../shared/ports/reconciliations.ts'
 import type { Redrives } from '../../shared/ports/redrives.ts'
 import type { Copies, History, WaitingChanges } from '../../shared/ports/traces.ts'
 import type { Watermarks } from '../../shared/ports/watermarks.ts'
@@ -39,6 +40,7 @@ export interface ApiDeps {
   readonly letters: Letters
   readonly redrives: Pick<Redrives, 'start' | 'list' | 'find' | 'cancel'>
   readonly purges: Pick<Purges, 'states'>
+  readonly reconciliations: Pick<Reconciliations, 'latest'>
   /** Puts a message on its topic; false when it is too large for it. */
   readonly send: (message: OutboundMessage, options: Cancellable) => Promise<boolean>
   /** Where the changes of one key are; `copies` by consumer, of those that keep the present row of each key. */

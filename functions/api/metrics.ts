@@ -1,5 +1,6 @@
 /** The counters there are, as Prometheus text (exposition format 0.0.4). Pure but for the asking. */
 import type { PurgeState } from '../../shared/ports/purges.ts'
+import type { Verdict } from '../../shared/ports/reconciliations.ts'
 import type { Survey } from './survey.ts'
 
 type Labels = Readonly<Record<string, string | number>>
@@ -13,7 +14,7 @@ interface Family {
 
 /** A family whose source did not answer is left out: a zero would say that all is well. */
 export function metricsText(
-  { consumers, outbox, deadLetters, purges, faults }: Survey,
+  { consumers, outbox, deadLetters, purges, reconciled, faults }: Survey,
   build: { readonly version: string; readonly environment: string },
 ): string {
   const families: readonly Family[] = [
@@ -74,6 +75,7 @@ export function metricsText(
         ]
       : []),
     ...(purges.ok ? purgeFamilies(purges.value) : []),
+    ...(reconciled.ok ? reconciledFamilies(reconciled.value) : []),
     gauge(
       'afluente_unanswered',
       'Parts that did not answer when these numbers were gathered.',
@@ -104,6 +106,40 @@ function purgeFamilies(purges: readonly PurgeState[]): readonly Family[] {
       'afluente_purge_held_back',
       'How many things hold the purge of tombstones back, beside their age.',
       by(({ heldBack }) => heldBack.length),
+    ),
+  ]
+}
+
+/** The last reconcile of each table that came to an end. */
+function reconciledFamilies(verdicts: readonly Verdict[]): readonly Family[] {
+  const ended = verdicts.flatMap(({ outcome, table }) => (outcome === null ? [] : [{ table, ...outcome }]))
+  return [
+    gauge(
+      'afluente_reconcile_discrepancies',
+      'Keys of a table that a sink lacked, had otherwise or had too much, in its last reconcile.',
+      ended.flatMap(({ sinks, table }) =>
+        sinks.flatMap((sink) => (['missing', 'different', 'extra'] as const).map((what) => ({ labels: { table, sink: sink.sink, what }, value: sink[what] }))),
+      ),
+    ),
+    gauge(
+      'afluente_reconcile_rows',
+      'Rows of the source that its last reconcile compared.',
+      ended.map(({ rows, table }) => ({ labels: { table }, value: rows })),
+    ),
+    gauge(
+      'afluente_reconcile_unopened_rows',
+      'Rows in ranges that differed and were not looked at one by one.',
+      ended.map(({ table, unopened }) => ({ labels: { table }, value: unopened })),
+    ),
+    gauge(
+      'afluente_reconcile_as_of_seconds',
+      'The moment that the last verdict is of, in seconds since 1970.',
+      ended.map(({ asOf, table }) => ({ labels: { table }, value: Date.parse(asOf) / 1_000 })),
+    ),
+    gauge(
+      'afluente_reconcile_failed',
+      'Whether the last reconcile of a table came to no end (1).',
+      verdicts.map(({ problem, table }) => ({ labels: { table }, value: problem === null ? 0 : 1 })),
     ),
   ]
 }

@@ -1,5 +1,7 @@
 /** Is every part there? Each is asked at once, and none is waited for longer than two seconds. */
+import { isClean, verdictText } from '../../shared/engine/reconcile-verdict.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
+import type { Verdict } from '../../shared/ports/reconciliations.ts'
 import type { Keeps, Outbox } from '../../shared/ports/outbox.ts'
 import { ask } from './asking.ts'
 import type { ApiDeps, Probe } from './deps.ts'
@@ -8,10 +10,27 @@ export interface Readiness {
   readonly ok: boolean
   /** `reason` says why a part is down; of one that is well it is a remark. */
   readonly parts: readonly { readonly name: string; readonly ok: boolean; readonly latencyMs: number; readonly reason: string | null }[]
+  /** Whether the copies are right, as of the last reconcile of each table; null where the analytics database did not answer. A wrong copy is no part that is down. */
+  readonly reconciled: readonly Reconciled[] | null
+}
+
+export interface Reconciled {
+  /** `<schema>.<table>` */
+  readonly table: string
+  readonly ok: boolean
+  /** `0 missing, 0 different, 0 extra of 1 000 000, as of 12:03:11`; why there is none, where the last one failed. */
+  readonly verdict: string
 }
 
 /** A consumer counts as down while it waits or is halted; one that rests or that an operator stopped does as it was told. */
-export async function readiness({ probes, fleet, pipeline, clock }: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeline' | 'clock'>): Promise<Readiness> {
+export async function readiness({
+  probes,
+  fleet,
+  pipeline,
+  clock,
+  reconciliations,
+}: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeline' | 'clock' | 'reconciliations'>): Promise<Readiness> {
+  const verdicts = ask((options) => reconciliations.latest(options), clock)
   const looks = probes.map(async ({ name, look }) => {
     const answer = await ask(look, clock)
     return { name, ok: answer.ok, latencyMs: answer.latencyMs, reason: answer.ok ? remark(answer.value) : answer.reason }
@@ -29,7 +48,18 @@ export async function readiness({ probes, fleet, pipeline, clock }: Pick<ApiDeps
     }
   })
   const parts = await Promise.all([...looks, ...consumers])
-  return { ok: parts.every(({ ok }) => ok), parts }
+  const found = await verdicts
+  const reconciled = found.ok ? found.value.map((verdict) => reconciledOf(verdict, clock.now())) : null
+  return { ok: parts.every(({ ok }) => ok), parts, reconciled }
+}
+
+function reconciledOf({ outcome, problem, table }: Verdict, nowMs: number): Reconciled {
+  const failed = problem === null ? [] : [`the last reconcile failed: ${problem}`]
+  return {
+    table,
+    ok: problem === null && outcome !== null && isClean(outcome),
+    verdict: [...(outcome === null ? [] : [verdictText(outcome, nowMs)]), ...failed].join('; '),
+  }
 }
 
 const REMARKS = {

@@ -4,6 +4,7 @@ import type { Progress } from '../../shared/ports/control.ts'
 import type { Backlog } from '../../shared/ports/outbox.ts'
 import type { DeadLetterCount } from '../../shared/ports/operations.ts'
 import type { PurgeState } from '../../shared/ports/purges.ts'
+import type { Verdict } from '../../shared/ports/reconciliations.ts'
 import type { Watermark } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
 import { type Answer, ask, valueOf } from './asking.ts'
@@ -45,6 +46,7 @@ export interface Survey {
   readonly outbox: Answer<Backlog>
   readonly deadLetters: Answer<readonly DeadLetterCount[]>
   readonly purges: Answer<readonly PurgeState[]>
+  readonly reconciled: Answer<readonly Verdict[]>
   /** Who did not answer, and why. */
   readonly faults: readonly { readonly part: string; readonly reason: string }[]
 }
@@ -56,12 +58,13 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
   const { pipeline, clock } = deps
   const names = Object.keys(pipeline.consumers)
   const topics = [...new Set(Object.values(pipeline.consumers).flatMap(({ reads }) => reads))]
-  const [progress, watermarks, outbox, deadLetters, purges, ...instances] = await Promise.all([
+  const [progress, watermarks, outbox, deadLetters, purges, reconciled, ...instances] = await Promise.all([
     ask((options) => deps.control.progress(options), clock),
     ask((options) => deps.watermarks.read(topics, options), clock),
     ask((options) => deps.outbox.backlog(options), clock),
     ask((options) => deps.operations.deadLetters(options), clock),
     ask((options) => deps.purges.states(options), clock),
+    ask((options) => deps.reconciliations.latest(options), clock),
     ...names.map((name) => ask(() => deps.fleet.status(name), clock)),
   ])
   const consumers = Object.entries(pipeline.consumers).map(([name, consumer], at) =>
@@ -73,10 +76,11 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
     supabase: outbox,
     dead_letters: deadLetters,
     purges,
+    reconciliations: reconciled,
     ...Object.fromEntries(names.map((name, at) => [`consumer ${name}`, instances[at]])),
   }
   const faults = Object.entries(asked).flatMap(([part, answer]) => (answer === undefined || answer.ok ? [] : [{ part, reason: answer.reason }]))
-  return { consumers, outbox, deadLetters, purges, faults }
+  return { consumers, outbox, deadLetters, purges, reconciled, faults }
 }
 
 function surveyOf(

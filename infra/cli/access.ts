@@ -33,23 +33,29 @@ export interface Access {
 
 const SILENT: Log = { info: () => {}, warn: () => {}, error: () => {} }
 
-/** A project in the cloud where SUPABASE_URL or its key is set, and then all that it takes must be; the running local stack otherwise. */
 export function accessSettings(env: NodeJS.ProcessEnv): OperatorSettings {
+  return operatorSettings(accessEnvironment(env))
+}
+
+/** A project in the cloud where SUPABASE_URL or its key is set, and then all that it takes must be; the running local stack otherwise. */
+export function accessEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const set = (name: string) => (env[name]?.trim() ?? '') !== ''
-  if (set('SUPABASE_URL') || set('SUPABASE_SERVICE_ROLE_KEY')) return operatorSettings(env)
+  if (set('SUPABASE_URL') || set('SUPABASE_SERVICE_ROLE_KEY')) return env
   const info = readStackFile(homeAt(stackSettings(env).home))
   if (info === undefined)
     throw new Fault(
       'No stack runs here',
       'Run `npm start`, or name a project: SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SOURCE_DATABASE_URL and ANALYTICS_DATABASE_URL',
     )
-  const { analytics, source, supabase } = info
-  return operatorSettings({
+  const { analytics, elasticsearch, kafka, source, supabase } = info
+  return {
     SUPABASE_URL: supabase.url,
     SUPABASE_SERVICE_ROLE_KEY: supabase.serviceRoleKey,
     SOURCE_DATABASE_URL: source.url,
     ANALYTICS_DATABASE_URL: analytics.url,
-  })
+    KAFKA_BROKERS: kafka.brokers.join(','),
+    ELASTICSEARCH_URL: elasticsearch.url,
+  }
 }
 
 /** Connects when something is asked. */

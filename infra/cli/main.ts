@@ -4,6 +4,7 @@ import { readEnvironment } from '../local/settings.ts'
 import { backfill } from './backfill.ts'
 import { dlq } from './dlq.ts'
 import { rebase } from './rebase.ts'
+import { reconcile } from './reconcile.ts'
 import { runVerb } from './run.ts'
 import { terminalSeat } from './seat.ts'
 import { status } from './status.ts'
@@ -13,7 +14,7 @@ import { trace } from './trace.ts'
 process.stdout.on('error', () => undefined)
 
 process.exitCode = await runVerb(
-  { status, trace, dlq, backfill, sync, rebase },
+  { status, trace, dlq, backfill, sync, reconcile, rebase },
   {
     args: process.argv.slice(2),
     env: readEnvironment(process.env),

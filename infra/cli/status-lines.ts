@@ -29,6 +29,8 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
     ),
     'outbox',
     ...(outbox === null ? ['  ✗ unknown: the source does not answer'] : outboxLines(outbox)),
+    'reconciled',
+    ...reconciledLines(ready.reconciled),
     'dead letters',
     ...(deadLetters === null
       ? ['  ✗ unknown: the analytics database does not answer']
@@ -45,6 +47,12 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
     '',
     ...(faults.length === 0 ? ['all is well'] : [`${faults.length} fault(s):`, ...faults.map((fault) => `  ✗ ${fault}`)]),
   ]
+}
+
+function reconciledLines(reconciled: Readiness['reconciled']): readonly string[] {
+  if (reconciled === null) return ['  ✗ unknown: the analytics database does not answer']
+  if (reconciled.length === 0) return ['  - not yet: npx afluente reconcile compares source and copies']
+  return reconciled.map(({ ok, table, verdict }) => `  ${mark(ok)} ${table.padEnd(24)} ${verdict}`)
 }
 
 function outboxLines({ failures, keeps, oldestMs, refused, rows, tables }: NonNullable<Status['outbox']>): readonly string[] {

@@ -7,6 +7,10 @@ import { findWorker } from './worker-api.ts'
 const readySchema = z.object({
   ok: z.boolean(),
   parts: z.array(z.object({ name: z.string(), ok: z.boolean(), latencyMs: z.number(), reason: z.string().nullable() })),
+  reconciled: z
+    .array(z.object({ table: z.string(), ok: z.boolean(), verdict: z.string() }))
+    .nullable()
+    .default(null),
 })
 
 const counters = z.object({ consumed: z.number(), accepted: z.number(), duplicate: z.number(), late: z.number(), dead: z.number() })
@@ -65,7 +69,7 @@ export const status: Verb = {
     const worker = findWorker(url, env)
     const [ready, status] = await Promise.all([worker.get('/ready', readySchema, [503]), worker.get('/api/status', statusSchema)])
     const faults = faultsOf(ready, status)
-    if (json) out(JSON.stringify({ ok: faults.length === 0, worker: worker.url, ...status, parts: ready.parts, faults }, null, 2))
+    if (json) out(JSON.stringify({ ok: faults.length === 0, worker: worker.url, ...status, parts: ready.parts, reconciled: ready.reconciled, faults }, null, 2))
     else for (const line of statusLines({ worker: worker.url, ready, status, faults })) out(line)
     return faults.length === 0 ? EXIT.well : EXIT.fault
   },
@@ -90,7 +94,10 @@ export function faultsOf(ready: Readiness, { consumers, outbox, faults }: Status
     outbox === null || ready.parts.some(({ name, ok }) => name === 'supabase' && !ok)
       ? []
       : [...(outbox.refused === null ? [] : [`outbox: capture stands still: ${outbox.refused}`]), ...budgetFaults(outbox.keeps)]
-  return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting]
+  const copies = (ready.reconciled ?? []).flatMap(({ ok, table, verdict }) =>
+    ok ? [] : [`${table}: ${verdict}; npx afluente reconcile ${table} looks again, with --repair it mends`],
+  )
+  return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting, ...copies]
 }
 
 function budgetFaults(keeps: NonNullable<Status['outbox']>['keeps']): readonly string[] {

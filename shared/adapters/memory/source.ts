@@ -40,12 +40,23 @@ export interface MemorySource {
   begin(): Transaction
   /** Sends rows as reads, as they stand, where no open transaction holds them. */
   resend(table: string, keys: readonly string[]): Resent
+  /** The version that was drawn last. */
+  readonly lastVersion: number
+  /** Draws a version for each key, to be sent as a delete. */
+  drawDeletes(table: string, keys: readonly string[]): MemoryDeletes
+  /** Sends them for the keys that are not there; false while a transaction is open that was so when they were drawn. */
+  sendDeletes(table: string, drawn: MemoryDeletes): boolean
   /** The committed rows of a table by key. */
   rows(table: string): ReadonlyMap<string, string>
   /** Every change that was ever committed, in the order of commits. */
   readonly history: readonly Change[]
   /** What lies in the outbox and can be seen. */
   readonly waiting: readonly Change[]
+}
+
+export interface MemoryDeletes {
+  readonly versions: readonly (readonly [key: string, version: number])[]
+  readonly waitsFor: readonly Transaction[]
 }
 
 export interface Resent {
@@ -64,6 +75,7 @@ export interface MemorySourceOptions {
 export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourceOptions): MemorySource {
   const tables = new Map<string, Map<string, string>>()
   const locks = new Map<string, Transaction>()
+  const open = new Set<Transaction>()
   const history: Change[] = []
   const rows = new Map<number, OutboxRow>()
   let lastVersion = clock.now() * 1_000
@@ -92,6 +104,7 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
     const end = () => {
       for (const [lock, holder] of locks) if (holder === transaction) locks.delete(lock)
       written.length = 0
+      open.delete(transaction)
     }
     const transaction: Transaction = {
       write: ({ table, key, after, traceparent = null }) => {
@@ -132,6 +145,7 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
       },
       rollback: end,
     }
+    open.add(transaction)
     return transaction
   }
 
@@ -147,6 +161,22 @@ export function memorySource({ clock, shards = 1, withBefore = [] }: MemorySourc
         locked: there.filter((key) => !free.includes(key)),
         gone: [...new Set(keys)].filter((key) => !there.includes(key)),
       }
+    },
+    get lastVersion() {
+      return lastVersion
+    },
+    drawDeletes: (_, keys) => ({
+      versions: keys.map((key) => {
+        lastVersion += 1
+        return [key, lastVersion]
+      }),
+      waitsFor: [...open],
+    }),
+    sendDeletes: (table, { versions, waitsFor }) => {
+      if (waitsFor.some((transaction) => open.has(transaction))) return false
+      for (const [key, version] of versions)
+        if (!committed(table).has(key)) put({ ...draw({ table, key, op: 'delete', before: null, after: null, traceparent: null }), version })
+      return true
     },
     rows: committed,
     history,

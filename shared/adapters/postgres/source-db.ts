@@ -96,7 +96,11 @@ function beginning(operatorSchemas: readonly string[], more: Readonly<Record<str
 const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string])[] = [
   ['42P01', 'misconfigured', 'What is read has gone from the source.'],
   ['42703', 'misconfigured', 'A column has gone from the source.'],
-  ['42501', 'misconfigured', 'The role of {setting} may not read it: grant it select on the table, and usage on its schema.'],
+  [
+    '42501',
+    'misconfigured',
+    'The role of {setting} may not read it: grant it select on the table, and usage on its schema; bypassrls where policies hide rows.',
+  ],
   ['57014', 'unavailable', 'It took too long: an index for the condition helps.'],
   ['28', 'misconfigured', 'Check the user and password in {setting}.'],
   ['3D', 'misconfigured', 'Check the database name in {setting}.'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { misconfiguredApi } from '../../../functions/api/misconfigured.ts'
 import { workerSettings } from '../../../shared/config.ts'
-import { createWorld, TOKEN } from './world.ts'
+import { createWorld, TOKEN, verdict } from './world.ts'
 
 async function problemOf(response: Response) {
   expect(response.headers.get('content-type')).toBe('application/problem+json')
@@ -39,6 +39,23 @@ describe('the token', () => {
 })
 
 describe('/ready', () => {
+  test('tells the verdict of the last reconcile of each table; a wrong copy is no part that is down', async () => {
+    const nothing = { missing: 0, different: 0, extra: 0 }
+    const well = { ...verdict, table: 'public.well', outcome: { ...verdict.outcome, sinks: [{ sink: 'silver', ...nothing } as const] } }
+    const failed = { ...verdict, table: 'public.failed', outcome: null, problem: 'No answer.' }
+    const response = await createWorld({ verdicts: [verdict, well, failed] }).call('GET', '/ready')
+    expect(response.status).toBe(200)
+    expect(await response.json()).toMatchObject({
+      ok: true,
+      reconciled: [
+        { table: 'public.leads', ok: false, verdict: '1 missing, 0 different, 2 extra of 1 000 000, as of 2026-11-22 12:03:11' },
+        { table: 'public.well', ok: true, verdict: '0 missing, 0 different, 0 extra of 1 000 000, as of 2026-11-22 12:03:11' },
+        { table: 'public.failed', ok: false, verdict: 'the last reconcile failed: No answer.' },
+      ],
+    })
+    expect(await (await createWorld({ down: ['analytics'] }).call('GET', '/ready')).json()).toMatchObject({ reconciled: null })
+  })
+
   test('names every part with its latency, and is 200 when all are there', async () => {
     const response = await createWorld().call('GET', '/ready')
     expect(response.status).toBe(200)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createWorld } from './world.ts'
+import { createWorld, verdict } from './world.ts'
 
 const metrics = async (options = {}) => (await createWorld(options).call('GET', '/metrics')).text()
 
@@ -59,4 +59,19 @@ test('an outbox that is refused, above its budget or full of holes is told', asy
     'afluente_tables_to_reconcile 1',
   ])
     expect(lines).toContain(line)
+})
+
+test('the last verdict on each table is told, and that a later reconcile failed', async () => {
+  const lines = (await metrics({ verdicts: [verdict, { ...verdict, table: 'public.chat_sessions', outcome: null, problem: 'No answer.' }] })).split('\n')
+  for (const line of [
+    'afluente_reconcile_discrepancies{table="public.leads",sink="silver",what="missing"} 1',
+    'afluente_reconcile_discrepancies{table="public.leads",sink="index",what="extra"} 2',
+    'afluente_reconcile_rows{table="public.leads"} 1000000',
+    'afluente_reconcile_unopened_rows{table="public.leads"} 0',
+    `afluente_reconcile_as_of_seconds{table="public.leads"} ${Date.parse(verdict.outcome.asOf) / 1_000}`,
+    'afluente_reconcile_failed{table="public.leads"} 0',
+    'afluente_reconcile_failed{table="public.chat_sessions"} 1',
+  ])
+    expect(lines).toContain(line)
+  expect(lines.filter((line) => line.includes('chat_sessions') && line.includes('reconcile'))).toHaveLength(1)
 })

@@ -11,6 +11,7 @@ import { AfluenteError } from '../../../shared/engine/errors.ts'
 import type { OutboundMessage } from '../../../shared/events/envelope.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import type { Progress } from '../../../shared/ports/control.ts'
+import type { Verdict } from '../../../shared/ports/reconciliations.ts'
 import type { Backlog } from '../../../shared/ports/outbox.ts'
 
 export const TOKEN = 'a-token-of-more-than-16'
@@ -23,7 +24,29 @@ export interface WorldOptions {
   readonly silent?: readonly Down[]
   readonly states?: Readonly<Record<string, InstanceStatus['state']>>
   readonly backlog?: Partial<Backlog>
+  readonly verdicts?: readonly Verdict[]
 }
+
+/** Of one row that silver lacks, and two documents that nobody has. */
+export const verdict = {
+  id: 3,
+  table: 'public.leads',
+  actor: 'schedule',
+  endedAt: '2026-11-22T12:03:20.000000Z',
+  outcome: {
+    asOf: '2026-11-22T12:03:11.123456Z',
+    rows: 1_000_000,
+    sinks: [
+      { sink: 'silver', missing: 1, different: 0, extra: 0 },
+      { sink: 'index', missing: 0, different: 0, extra: 2 },
+    ],
+    keys: [],
+    moving: 0,
+    unopened: 0,
+    mended: 0,
+  },
+  problem: null,
+} as const satisfies Verdict
 
 const progressOf = (consumer: string, partition: number, nextOffset: string, counts: readonly [number, number, number, number]): Progress => ({
   consumer,
@@ -39,7 +62,7 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
   updatedAt: '2026-11-22T18:00:00.000000Z',
 })
 
-export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {} }: WorldOptions = {}) {
+export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {}, verdicts = [] }: WorldOptions = {}) {
   const analytics = memoryAnalytics()
   const letters = memoryLetters({ analytics, clock: systemClock() })
   const sent: OutboundMessage[] = []
@@ -110,6 +133,7 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
         elasticsearch: { copy: () => asked('elasticsearch', null) },
       },
     },
+    reconciliations: { latest: () => asked('analytics', verdicts) },
     operations: {
       audit: async ({ actor, action, subject }) => {
         await asked('analytics', null)

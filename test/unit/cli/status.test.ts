@@ -24,7 +24,11 @@ const well: Status = {
   latency: { events: 3, p50Ms: 12, p99Ms: 40 },
   faults: [],
 }
-const ready = { ok: true, parts: [{ name: 'kafka', ok: true, latencyMs: 3, reason: null }] }
+const ready = {
+  ok: true,
+  parts: [{ name: 'kafka', ok: true, latencyMs: 3, reason: null }],
+  reconciled: [] as { table: string; ok: boolean; verdict: string }[],
+}
 
 let server: Server | undefined
 afterEach(() => void server?.close())
@@ -141,6 +145,13 @@ describe('a fault', () => {
     ['a part that could not be asked', { faults: [{ part: 'dead_letters', reason: 'No answer.' }] }, 'dead_letters'],
   ])('%s', (_name, change, words) => {
     expect(faultsOf(ready, { ...well, ...change })).toEqual([expect.stringContaining(words)])
+  })
+
+  test('a copy that is wrong, with what to do', async () => {
+    const reconciled = [{ table: 'public.leads', ok: false, verdict: '1 missing, 0 different, 0 extra of 3, as of 12:03:11' }]
+    expect(faultsOf({ ...ready, reconciled }, well)).toEqual([expect.stringMatching(/1 missing.*npx afluente reconcile public\.leads.*--repair/)])
+    const { exit, out } = await run(['status', '--url', 'URL'], { ...allWell, '/ready': [200, { ...ready, reconciled }] })
+    expect([exit, out]).toEqual([1, expect.stringContaining('✗ public.leads             1 missing')])
   })
 
   test('none of them when all is well', () => {
