@@ -73,9 +73,9 @@ function purgeLines(purges: Status['purges']): readonly string[] {
   if (purges === null || purges.length === 0) return []
   return [
     'tombstones',
-    ...purges.flatMap(({ before, consumer, heldBack, purged, table }) => [
+    ...purges.flatMap(({ before, consumer, heldBack, lookedAt, purged, table }) => [
       `  ${before === null ? '!' : '✓'} ${table}, in ${consumer}: ${purged} purged; ${before === null ? 'none may go now' : `those of before ${before} may go`}`,
-      ...heldBack.map((why) => `      held back: ${why}`),
+      ...heldBack.map((why) => `      held back, as of ${lookedAt ?? 'never'}: ${why}`),
     ]),
   ]
 }

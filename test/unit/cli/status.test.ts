@@ -77,7 +77,7 @@ describe('npx afluente status', () => {
     expect(out).toContain('3 consumed = 1 accepted + 1 duplicate + 0 late + 1 dead')
     expect(out).toContain('1 open, of the consumer postgres (npx afluente dlq list)')
     expect(out).toContain('✓ public.leads, in postgres: 12 purged; those of before 2026-11-14T18:00:00.000Z may go')
-    expect(out).toContain('! public.leads, in elasticsearch: 0 purged; none may go now\n      held back: 1 replay(s) run')
+    expect(out).toContain('! public.leads, in elasticsearch: 0 purged; none may go now\n      held back, as of 2026-11-22T18:00:00.000Z: 1 replay(s) run')
     expect(out).not.toContain('resolved')
     expect(out).toContain('all is well')
   })
