@@ -53,7 +53,7 @@ select ${RUN_COLUMNS} from kept as c cross join point as p`
 
 const END = `with lease as (update ops.etl_job as j set leased_until = '-infinity', definition_hash = coalesce($9, j.definition_hash) ${HELD} returning j.job)
 , ended as (update ops.etl_control as c set status = $4, completed_at = clock_timestamp(), error_message = $5, error_traceback = $6,
-    watermark_end = greatest(c.watermark_start, $7::timestamptz - $8 * interval '1 millisecond')
+    watermark_end = case when $7::timestamptz is not null then greatest(c.watermark_start, $7::timestamptz - $8 * interval '1 millisecond') end
   from lease where c.execution_id = $3 and c.status = 'running' returning c.*)
 select ${RUN_COLUMNS} from ended as c left join ops.etl_checkpoint as p on p.execution_id = c.execution_id`
 
