@@ -3,6 +3,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { systemClock } from '../shared/adapters/clock.ts'
 import { elasticsearchClient } from '../shared/adapters/elasticsearch/client.ts'
 import { elasticsearchCopies } from '../shared/adapters/elasticsearch/copies.ts'
+import { elasticsearchShadows } from '../shared/adapters/elasticsearch/shadows.ts'
 import { elasticsearchSink } from '../shared/adapters/elasticsearch/sink.ts'
 import { elasticsearchTombstones } from '../shared/adapters/elasticsearch/tombstones.ts'
 import { kafkaClient } from '../shared/adapters/kafka/connection.ts'
@@ -19,6 +20,8 @@ import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.
 import { postgresPurges } from '../shared/adapters/postgres/purges.ts'
 import { postgresReconciliations } from '../shared/adapters/postgres/reconciliations.ts'
 import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
+import { postgresReplays } from '../shared/adapters/postgres/replays.ts'
+import { postgresShadows } from '../shared/adapters/postgres/shadows.ts'
 import { postgresSink } from '../shared/adapters/postgres/sink.ts'
 import { postgresTombstones } from '../shared/adapters/postgres/tombstones.ts'
 import { postgresCopies, postgresHistory } from '../shared/adapters/postgres/traces.ts'
@@ -32,15 +35,18 @@ import { type AnyConsumer, type AnyPipeline, groupOf } from '../shared/engine/de
 import { demandsOf } from '../shared/engine/definition-faults.ts'
 import { createDeliver } from '../shared/engine/deliver.ts'
 import { AfluenteError } from '../shared/engine/errors.ts'
+import { keepLooking } from '../shared/engine/keep-looking.ts'
 import { createPersist } from '../shared/engine/persist.ts'
 import { createPurge } from '../shared/engine/purge.ts'
-import { createRedrive, keepRedriving } from '../shared/engine/redrive.ts'
+import { createRedrive } from '../shared/engine/redrive.ts'
+import { createReplay } from '../shared/engine/replay.ts'
 import { pipeline as definition } from '../shared/pipeline.ts'
 import type { Cancellable } from '../shared/ports/cancellable.ts'
 import type { Control } from '../shared/ports/control.ts'
 import type { Fields } from '../shared/ports/log.ts'
 import type { Outbox } from '../shared/ports/outbox.ts'
 import type { Purges, Tombstones } from '../shared/ports/purges.ts'
+import type { Shadows } from '../shared/ports/shadows.ts'
 import type { Sink } from '../shared/ports/sink.ts'
 import type { Copies } from '../shared/ports/traces.ts'
 import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
@@ -82,6 +88,13 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
       const side = { consumer: name, tables: pipeline.tables, sink: sinkOf(consumer, settings, db, control), control, clock, log, random }
       const handle = createDeliver({ ...side, owner: `${name}:${instance}`, publisher, persist })
       const redrive = createRedrive({ ...side, owner: `${name}:${instance}/redrive`, redrives: postgresRedrives({ db }) })
+      const replay = createReplay({
+        ...side,
+        owner: `${name}:${instance}/replay`,
+        sink: rowsOf(consumer, settings, db, control),
+        shadows: shadowsOf(consumer, settings, db, control),
+        replays: postgresReplays({ db }),
+      })
       const subscription = kafkaSubscription({
         kafka,
         groupId: groupOf(name),
@@ -96,8 +109,9 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
         { consumer: name, subscription, handle, conditions, nudge, clock, log, random },
         consumer.mode === 'available-now' ? { signal, untilEnd: true, budgetMs: AVAILABLE_NOW_BUDGET_MS } : { signal, untilEnd: false },
       ).finally(() => read.abort())
-      // One instance redrives for the consumer; whoever else did by mistake would be fenced.
-      await Promise.all([running, ...(instance === 0 ? [keepRedriving({ redrive, consumer: name, nudge, log }, { signal, until: read.signal })] : [])])
+      const beside = (kind: string, work: typeof redrive) => keepLooking({ name: kind, work, consumer: name, nudge, log }, { signal, until: read.signal })
+      // One instance redrives and replays for the consumer; whoever else did by mistake would be fenced.
+      await Promise.all([running, ...(instance === 0 ? [beside('redrive', redrive), beside('replay', replay)] : [])])
     } finally {
       await Promise.allSettled([publisher.close(), db.close()])
     }
@@ -133,6 +147,10 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     redrives: postgresRedrives({ db }),
     purges: postgresPurges({ db }),
     reconciliations: postgresReconciliations({ db }),
+    replays: postgresReplays({ db }),
+    shadows: Object.fromEntries(
+      Object.entries(pipeline.consumers).map(([name, consumer]) => [name, () => shadowsOf(consumer, settings, db, postgresControl({ db }))]),
+    ),
     send: async (message, options) => {
       const publisher = kafkaPublisher({ kafka: kafkaClient(settings.kafka, { clientId: 'afluente-api', log }) })
       const { tooLarge } = await publisher.publish([message], options).finally(() => publisher.close())
@@ -205,10 +223,22 @@ function tombstonesOfSink(consumer: AnyConsumer | undefined, { elasticsearch }: 
     : elasticsearchTombstones({ client: elasticsearchClient(elasticsearch), indices: consumer.sink.indices, purges })
 }
 
+/** The sink without bronze, where what is replayed comes from. */
+function rowsOf(consumer: AnyConsumer, settings: WorkerSettings, db: ClosableDb, control: Control): Sink {
+  if (consumer.sink.kind === 'postgres') return postgresSink({ db, tables: pipeline.tables, bronze: false, silver: true })
+  return sinkOf(consumer, settings, db, control)
+}
+
+function shadowsOf({ sink }: AnyConsumer, { elasticsearch }: WorkerSettings, db: ClosableDb, control: Control): Shadows {
+  if (sink.kind === 'postgres') return postgresShadows({ db, tables: pipeline.tables })
+  if (elasticsearch === undefined) throw new AfluenteError('misconfigured', 'environment', 'ELASTICSEARCH_URL: missing.')
+  return elasticsearchShadows({ client: elasticsearchClient(elasticsearch), control, clock: systemClock(), random: Math.random, indices: sink.indices })
+}
+
 /** What is asked of a sink about one key; none where it keeps no rows. */
 function copiesOf({ sink }: AnyConsumer, { elasticsearch }: WorkerSettings, db: ClosableDb): Copies | undefined {
   if (sink.kind === 'postgres') return sink.silver ? postgresCopies(db) : undefined
-  return elasticsearch === undefined ? undefined : elasticsearchCopies({ client: elasticsearchClient(elasticsearch), indices: sink.indices })
+  return elasticsearch === undefined ? undefined : elasticsearchCopies({ client: elasticsearchClient(elasticsearch) })
 }
 
 function outboxOf({ supabase }: WorkerSettings): Outbox {

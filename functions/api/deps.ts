@@ -10,6 +10,8 @@ import type { Backlog } from '../../shared/ports/outbox.ts'
 import type { Purges } from '../../shared/ports/purges.ts'
 import type { Reconciliations } from '../../shared/ports/reconciliations.ts'
 import type { Redrives } from '../../shared/ports/redrives.ts'
+import type { Replays } from '../../shared/ports/replays.ts'
+import type { Shadows } from '../../shared/ports/shadows.ts'
 import type { Copies, History, WaitingChanges } from '../../shared/ports/traces.ts'
 import type { Watermarks } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
@@ -41,6 +43,9 @@ export interface ApiDeps {
   readonly redrives: Pick<Redrives, 'start' | 'list' | 'find' | 'cancel'>
   readonly purges: Pick<Purges, 'states'>
   readonly reconciliations: Pick<Reconciliations, 'latest'>
+  readonly replays: Pick<Replays, 'count' | 'ends' | 'start' | 'swap' | 'list' | 'find' | 'cancel' | 'shadows' | 'forget'>
+  /** By consumer. */
+  readonly shadows: Readonly<Record<string, (() => Pick<Shadows, 'drop'>) | undefined>>
   /** Puts a message on its topic; false when it is too large for it. */
   readonly send: (message: OutboundMessage, options: Cancellable) => Promise<boolean>
   /** Where the changes of one key are; `copies` by consumer, of those that keep the present row of each key. */

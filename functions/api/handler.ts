@@ -11,6 +11,8 @@ import { lookingRoutes } from './dead-letters/looking.ts'
 import type { ApiDeps, Fleet } from './deps.ts'
 import { metricsText } from './metrics.ts'
 import { readiness } from './ready.ts'
+import { replayRoutes } from './replays/asking.ts'
+import { shadowRoutes } from './replays/shadows.ts'
 import { summaryOf, survey } from './survey.ts'
 import { traceRoute } from './trace.ts'
 
@@ -106,6 +108,8 @@ export function createApi(deps: ApiDeps): Hono {
 
   api.route('/api/dead-letters', lookingRoutes(deps))
   api.route('/api/dead-letters', decidingRoutes(deps))
+  api.route('/api/replays', replayRoutes(deps))
+  api.route('/api/shadows', shadowRoutes(deps))
   api.route('/api/trace', traceRoute(deps))
 
   api.notFound((c) =>

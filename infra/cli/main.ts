@@ -5,8 +5,10 @@ import { backfill } from './backfill.ts'
 import { dlq } from './dlq.ts'
 import { rebase } from './rebase.ts'
 import { reconcile } from './reconcile.ts'
+import { replay } from './replay.ts'
 import { runVerb } from './run.ts'
 import { terminalSeat } from './seat.ts'
+import { shadow } from './shadow.ts'
 import { status } from './status.ts'
 import { sync } from './sync.ts'
 import { trace } from './trace.ts'
@@ -14,7 +16,7 @@ import { trace } from './trace.ts'
 process.stdout.on('error', () => undefined)
 
 process.exitCode = await runVerb(
-  { status, trace, dlq, backfill, sync, reconcile, rebase },
+  { status, trace, dlq, backfill, sync, replay, shadow, reconcile, rebase },
   {
     args: process.argv.slice(2),
     env: readEnvironment(process.env),

@@ -11,7 +11,7 @@ import { qualifiedName, type SourceTable } from '../tables/table.ts'
 import { createApply } from './apply.ts'
 import { deadLetterTopicOf } from './define.ts'
 import { actionFor, AfluenteError } from './errors.ts'
-import type { Nudge, Persist } from './persist.ts'
+import type { Persist } from './persist.ts'
 import { codeOf, explain } from './reason.ts'
 import { retrying } from './retry.ts'
 import { firstMisshapen } from './shape.ts'
@@ -139,28 +139,4 @@ function refuseMisshapen(table: SourceTable, events: readonly Event[]): void {
     'column-missing',
     `The event is of before ${misshapen.missing.join(', ')} stood in ${qualifiedName(table)} as it is defined. Send the row anew (npx afluente backfill, or any update of it), then discard this letter.`,
   )
-}
-
-const LOOK_MS = 60_000
-
-/** Looks for jobs now, when rung, and each minute, until `until` aborts; then ends with the job at hand, and at once when the signal aborts. Never throws. */
-export async function keepRedriving(
-  {
-    redrive,
-    consumer,
-    nudge,
-    log,
-  }: { readonly redrive: (options: Cancellable) => Promise<void>; readonly consumer: string; readonly nudge: Nudge; readonly log: Log },
-  { signal, until }: Cancellable & { readonly until: AbortSignal },
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await redrive({ signal })
-    } catch (error) {
-      if (!signal.aborted) log.warn('redrive.not-looked', { consumer, code: codeOf(error), reason: explain(error) })
-    }
-    if (signal.aborted || until.aborted) return
-    await nudge.sleep(LOOK_MS, AbortSignal.any([signal, until]))
-    if (until.aborted) return
-  }
 }

@@ -26,7 +26,8 @@ function membersOf(image: Readonly<Record<string, unknown>>): Readonly<Record<st
   return Object.fromEntries(Object.entries(image).map(([name, value]) => [name, kindOf(value)]))
 }
 
-function kindOf(value: unknown): string | null {
+/** What is shown of a value: its kind and size. */
+export function kindOf(value: unknown): string | null {
   if (value === null) return null
   if (typeof value === 'string') return textOf(value)
   if (Array.isArray(value)) return `list of ${value.length}`

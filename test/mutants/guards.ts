@@ -3,6 +3,7 @@
  * nobody notices is a missing test.
  */
 import type { Guard } from './guard.ts'
+import { guardsOfReplays } from './guards-of-replays.ts'
 import { guardsOfSteps } from './guards-of-steps.ts'
 import { guardsOfThePurge } from './guards-of-the-purge.ts'
 import { guardsOfTheSource } from './guards-of-the-source.ts'
@@ -368,6 +369,7 @@ set enable_nestloop = off`,
     sabotage: 'if (c.req.path === "") {',
     tests: ['contract', 'test/contract/api/api.test.ts'],
   },
+  ...guardsOfReplays,
   ...guardsOfTheSource,
   ...guardsOfThePurge,
   ...guardsOfSteps,

@@ -9,10 +9,15 @@ export function progressLine(backfill: Backfill, doing: Doing, perSecond: number
   const { estimate, seen, table, waiting } = backfill
   const total = totalOf(backfill)
   const share = total === null || total === 0 ? null : Math.min(1, seen / total)
-  const bar = share === null ? '' : ` ${'█'.repeat(Math.floor(share * BAR)).padEnd(BAR, '░')} ${Math.floor(share * 100)} %`
+  const bar = share === null ? '' : ` ${barOf(share)}`
   const left = total === null || perSecond < 1 ? '' : ` · ${timeLeft(Math.max(0, total - seen) / perSecond)} left`
   const about = estimate !== null && total === estimate && estimate > 100_000 ? 'about ' : ''
   return `${table}${bar} · ${count(seen)}${total === null ? '' : ` of ${about}${count(total)}`} · ${count(Math.round(perSecond))}/s${left}${stateOf(doing, waiting.length)}`
+}
+
+/** Of a share from 0 to 1. */
+export function barOf(share: number): string {
+  return `${'█'.repeat(Math.floor(share * BAR)).padEnd(BAR, '░')} ${Math.floor(share * 100)} %`
 }
 
 function stateOf(doing: Doing, waiting: number): string {

@@ -24,6 +24,8 @@ export interface BulkDeps {
   readonly clock: Clock
   /** 0 ≤ n < 1 */
   readonly random: () => number
+  /** What is written into must be an alias: one that is gone must not come back as an index of its own, with the next write. */
+  readonly requireAlias?: boolean
 }
 
 /** Well below `http.max_content_length` (100 MB), and large enough that a request's own cost is lost in it. */
@@ -40,7 +42,7 @@ export type Bulk = (index: string, items: readonly BulkItem[], options: BulkOpti
  * overloaded cluster turned away are sent again alone, a few times. Errors: `unavailable`, `refused`, `misconfigured`;
  * any part may have been written then, which external versions make harmless.
  */
-export function bulkInto({ client, clock, random }: BulkDeps): Bulk {
+export function bulkInto({ client, clock, random, requireAlias = false }: BulkDeps): Bulk {
   return async (index, items, options) => {
     const outcomes = new Map<number, BulkOutcome>()
     const parts = split(items)
@@ -77,7 +79,10 @@ export function bulkInto({ client, clock, random }: BulkDeps): Bulk {
   async function send(index: string, items: readonly BulkItem[], part: readonly number[], { refresh, signal }: BulkOptions): Promise<readonly Answer[]> {
     const operations = part.flatMap((at) => linesOf(items[at]))
     try {
-      const answer = await client.bulk<string>({ index, operations, filter_path: NEEDED, ...(refresh ? { refresh: true } : {}) }, { signal })
+      const answer = await client.bulk<string>(
+        { index, operations, filter_path: NEEDED, ...(requireAlias ? { require_alias: true } : {}), ...(refresh ? { refresh: true } : {}) },
+        { signal },
+      )
       const results = answer.items
       if (results?.length !== part.length) throw new Error(`_bulk answered ${results?.length ?? 0} of ${part.length} items`)
       return part.map((at, n) => ({ at, status: results[n]?.index?.status ?? 0, error: results[n]?.index?.error ?? { type: 'unknown' } }))

@@ -8,8 +8,11 @@ type Options = Omit<StreamOptions, 'asStream'>
 type StreamAnswer = Awaited<ReturnType<Send>>
 type Answer = Omit<StreamAnswer, 'body'> & { body: string }
 
+/** A header that asks this connection, and nobody else, for the answer's body as its text: parsed, long numbers would lose digits. */
+export const AS_TEXT = 'x-afluente-as-text'
+
 /** Headers that `fetch` sets itself, and refuses or doubles when told. */
-const OWN_TO_FETCH = new Set(['content-length', 'connection', 'keep-alive', 'host', 'transfer-encoding'])
+const OWN_TO_FETCH = new Set(['content-length', 'connection', 'keep-alive', 'host', 'transfer-encoding', AS_TEXT])
 
 /** Promises the client's own error names: `TimeoutError`, `RequestAbortedError`, `ConnectionError`. Bodies are text, never streams. */
 export class FetchConnection extends BaseConnection {
@@ -37,7 +40,12 @@ export class FetchConnection extends BaseConnection {
         redirect: 'manual',
         signal: hangUp.signal,
       })
-      return { body: await response.text(), statusCode: response.status, headers: answered(response.headers) }
+      const asText = response.ok && params.headers?.[AS_TEXT] !== undefined
+      return {
+        body: await response.text(),
+        statusCode: response.status,
+        headers: { ...answered(response.headers), ...(asText ? { 'content-type': 'text/plain' } : {}) },
+      }
     } catch (cause) {
       if (timedOut) throw new errors.TimeoutError(`No answer within ${timeoutMs} ms`)
       if (hangUp.signal.aborted) throw new errors.RequestAbortedError('The request was aborted')

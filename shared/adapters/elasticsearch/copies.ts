@@ -1,20 +1,15 @@
 /** What an index has of one key: read by id, so that nothing need be refreshed and a deleted document shows as well. */
 import type { Client } from '@elastic/elasticsearch'
-import type { AnyElasticsearchSink } from '../../engine/define.ts'
 import { documentIdOf } from '../../mappings/document.ts'
-import { indexNameOf } from '../../mappings/index-mapping.ts'
+import { aliasOf } from '../../mappings/index-mapping.ts'
 import type { Copies, Copy } from '../../ports/traces.ts'
 import { errorTypeOf, requestFault, statusOf } from './faults.ts'
 
-export interface ElasticsearchCopiesDeps {
-  readonly client: Client
-  readonly indices: AnyElasticsearchSink['indices']
-}
-
-export function elasticsearchCopies({ client, indices }: ElasticsearchCopiesDeps): Copies {
+export function elasticsearchCopies({ client }: { readonly client: Client }): Copies {
   return {
     copy: async ({ key, table }, { signal }) => {
-      const index = indexNameOf(table, indices[table.name]?.version ?? 1)
+      // By the alias, which is where the sink writes: reading by id knows no filter.
+      const index = aliasOf(table)
       try {
         const { _source } = await client.get({ index, id: documentIdOf(key), _source_includes: ['afluente'] }, { signal })
         return copyOf(_source)

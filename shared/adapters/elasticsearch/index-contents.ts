@@ -3,9 +3,11 @@ import type { Client } from '@elastic/elasticsearch'
 import type { AnyElasticsearchSink } from '../../engine/define.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 import { documentIdOf } from '../../mappings/document.ts'
-import { aboveFloor, indexNameOf } from '../../mappings/index-mapping.ts'
+import { aboveFloor, aliasOf, indexNameOf } from '../../mappings/index-mapping.ts'
+import type { Cancellable } from '../../ports/cancellable.ts'
 import type { IndexContents, IndexCopy, IndexSum } from '../../ports/reconcile.ts'
 import type { SourceTable } from '../../tables/table.ts'
+import { holdersOf } from './alias.ts'
 import { requestFault } from './faults.ts'
 
 export interface IndexContentsDeps {
@@ -24,9 +26,11 @@ interface Bounds {
 export function elasticsearchContents({ client, indices }: IndexContentsDeps): IndexContents {
   const indexOf = (table: SourceTable) => indexNameOf(table, indices[table.name]?.version ?? 1)
 
-  const asked = async <T>(what: string, table: SourceTable, work: (index: string) => Promise<T>): Promise<T> => {
-    const index = indexOf(table)
+  const asked = async <T>(what: string, table: SourceTable, options: Cancellable, work: (index: string) => Promise<T>): Promise<T> => {
+    let index = indexOf(table)
     try {
+      // Whichever the alias leads to: after a swap that may be another one than the definition's.
+      index = Object.keys(await holdersOf(client, aliasOf(table), options))[0] ?? index
       return await work(index)
     } catch (error) {
       throw error instanceof AfluenteError ? error : requestFault(`${what} ${index}`, error)
@@ -34,9 +38,9 @@ export function elasticsearchContents({ client, indices }: IndexContentsDeps): I
   }
 
   return {
-    settle: (table, { signal }) => asked('refreshing', table, async (index) => void (await client.indices.refresh({ index }, { signal }))),
+    settle: (table, { signal }) => asked('refreshing', table, { signal }, async (index) => void (await client.indices.refresh({ index }, { signal }))),
     sums: (table, { boundaries, floor, from, to }, { signal }) =>
-      asked('summing up', table, async (index) => {
+      asked('summing up', table, { signal }, async (index) => {
         const sums: IndexSum[] = []
         for (let first = from; first < to; first += RANGES_AT_ONCE) {
           const end = Math.min(to, first + RANGES_AT_ONCE)
@@ -58,7 +62,7 @@ export function elasticsearchContents({ client, indices }: IndexContentsDeps): I
         return sums
       }),
     open: (table, { after, boundaries, floor, limit, range }, { signal }) =>
-      asked('reading keys of', table, async (index) => {
+      asked('reading keys of', table, { signal }, async (index) => {
         const { hits } = await client.search(
           {
             index,
@@ -79,7 +83,7 @@ export function elasticsearchContents({ client, indices }: IndexContentsDeps): I
         })
       }),
     find: (table, keys, floor, { signal }) =>
-      asked('reading documents of', table, async (index) => {
+      asked('reading documents of', table, { signal }, async (index) => {
         const { docs } = await client.mget({ index, ids: keys.map(documentIdOf), _source_includes: ['afluente.version', 'afluente.deleted'] }, { signal })
         return docs.flatMap((doc, nth) => copyOf(doc, keys[nth] ?? '', floor))
       }),

@@ -7,6 +7,7 @@ import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Floor } from '../../ports/control.ts'
 import { qualifiedName, type SourceTable } from '../../tables/table.ts'
 import { holdAliasToFloor, holdersOf } from './alias.ts'
+import { isOfVersion } from './live-index.ts'
 import { differingFields } from './mapping-drift.ts'
 import { errorTypeOf, requestFault, statusOf } from './faults.ts'
 
@@ -26,8 +27,8 @@ export interface PrepareDeps {
 /**
  * Makes what the definition wants of Elasticsearch: a template, the concrete index and the filtered alias of each
  * table. Idempotent, and safe beside others that do the same. An index that is there keeps its documents: fields that
- * can be added are added, others are `misconfigured` with their names. After a raised `version` the alias stays with
- * the old index until the new one holds as many documents. The alias's filter has the table's floor, and never a lower one
+ * can be added are added, others are `misconfigured` with their names. After a raised `version` the alias, and with it every write, stays with
+ * the old index while that holds documents: a replay fills the new one as a shadow, and a swap moves the alias. The alias's filter has the table's floor, and never a lower one
  * than it had. Errors: `unavailable`, `misconfigured`.
  */
 export async function prepareIndices(
@@ -37,9 +38,12 @@ export async function prepareIndices(
   { signal }: Cancellable,
 ): Promise<void> {
   for (const { table, definition } of wantedIndices(pipeline)) {
-    const index = wanted(() => indexNameOf(table, definition.version))
+    const named = wanted(() => indexNameOf(table, definition.version))
     const present = async () => (await floors({ signal })).find((floor) => floor.table === qualifiedName(table))?.version ?? 0
+    let index = named
     try {
+      // After a swap the neighbour of that name may be the one that is live.
+      index = Object.keys(await holdersOf(client, aliasOf(table), { signal })).find((holder) => isOfVersion(holder, named)) ?? named
       onStep(await prepareOne(client, index, table, definition, signal))
       const moved = await moveAlias(client, index, aliasOf(table), await present(), signal)
       if (moved !== null) onStep(moved)
@@ -63,7 +67,7 @@ function wantedIndices({ tables, consumers }: AnyPipeline): readonly { readonly 
 }
 
 async function prepareOne(client: Client, index: string, table: SourceTable, definition: IndexDefinition, signal: AbortSignal): Promise<PrepareStep> {
-  const template = wanted(() => templateOf(table, definition))
+  const template = { ...wanted(() => templateOf(table, definition)), index_patterns: [index] }
   const { properties } = template.template.mappings
   const name = `afluente-${index}`
   const found = await orNothing(client.indices.getMapping({ index }, { signal }))
@@ -105,12 +109,11 @@ async function moveAlias(client: Client, index: string, alias: string, floor: nu
   const filter = aliasFilterOf(highest)
   if (others.length === 0 && index in held && JSON.stringify(held[index]) === JSON.stringify(filter)) return null
   if (others.length > 0) {
-    await client.indices.refresh({ index }, { signal })
-    // The dead of before the floor will never come to the new index.
-    const query = aboveFloor(highest)
-    const [has, needs] = await Promise.all([client.count({ index, query }, { signal }), client.count({ index: others, query }, { signal })])
-    if (has.count < needs.count) {
-      const message = `The alias ${alias} still leads to ${others.join(', ')} (${needs.count} documents); ${index} has ${has.count}. Backfill the table: the alias moves when the new index holds as many.`
+    await client.indices.refresh({ index: others }, { signal })
+    // The dead of before the floor need no successor.
+    const { count } = await client.count({ index: others, query: aboveFloor(highest) }, { signal })
+    if (count > 0) {
+      const message = `The alias ${alias}, and what is written by it, stays with ${others.join(', ')} (${count} documents). Fill ${index} beside it, look, and move the alias: npx afluente replay --table ${alias} --into <consumer> --shadow, then npx afluente shadow swap ${alias}.`
       return { index, did: 'alias-waits', message }
     }
   }

@@ -3,7 +3,7 @@ import type { AnyElasticsearchSink, AnyIndex } from '../../engine/define.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Event } from '../../events/envelope.ts'
 import { actionLineOf, documentLineOf, documentLineInOtherWords } from '../../mappings/document.ts'
-import { aliasOf, indexNameOf } from '../../mappings/index-mapping.ts'
+import { aliasOf } from '../../mappings/index-mapping.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Control } from '../../ports/control.ts'
 import type { Sink, TableBatch, WriteReport } from '../../ports/sink.ts'
@@ -22,24 +22,26 @@ export interface ElasticsearchSinkDeps {
   /** 0 ≤ n < 1, for the jitter of retries. */
   readonly random: () => number
   readonly indices: AnyElasticsearchSink['indices']
+  /** The index to write into instead of the alias: a shadow's. */
+  readonly target?: (table: SourceTable) => string
 }
 
 /**
- * The present row of each key as a document in `<table>-v<version>`, under the event's version as external version:
- * replays, doubles and a paused old writer change nothing. Of several versions of a key in one batch only the highest
+ * The present row of each key as a document behind the table's alias, under the event's version as external version. The alias says which index that
+ * is: when it moves to another one, writes move with its readers. Replays, doubles and a paused old writer change nothing. Of several versions of a key in one batch only the highest
  * is sent; the others count as it does. An epoch that has moved on is noticed when the progress is recorded; what was
  * written before that is guarded by its version. What is below a table's floor stays, hidden by the alias's filter, and so does
  * what comes late from there. Expects the indices that `prepareIndices` makes. Keeps no dead letters, and no truncates:
  * one that comes again counts as accepted again.
  */
-export function elasticsearchSink({ client, control, clock, random, indices }: ElasticsearchSinkDeps): Sink {
-  const bulk = bulkInto({ client, clock, random })
+export function elasticsearchSink({ client, control, clock, random, indices, target }: ElasticsearchSinkDeps): Sink {
+  const bulk = bulkInto({ client, clock, random, requireAlias: target === undefined })
   const gathered = gatherSmall(bulk, refreshTurns(clock))
 
   return {
     async write(batch, { signal }) {
       const { table, events, fence } = batch
-      const index = indexOf(table, indices[table.name])
+      const index = target?.(table) ?? written(table, indices[table.name])
       const syncedAt = new Date(clock.now()).toISOString()
       const rows = events.filter(({ op }) => op !== 'truncate')
       const keys = versionsByKey(rows)
@@ -97,8 +99,8 @@ function beforeAll({ events, nextOffset }: TableBatch): string {
   return String(first < BigInt(nextOffset) ? first : nextOffset)
 }
 
-function indexOf(table: SourceTable, index: AnyIndex | undefined): string {
-  if (index !== undefined) return indexNameOf(table, index.version)
+function written(table: SourceTable, index: AnyIndex | undefined): string {
+  if (index !== undefined) return aliasOf(table)
   throw new AfluenteError(
     'misconfigured',
     'no-index',

@@ -23,10 +23,13 @@ export interface ElasticsearchTombstonesDeps {
 export function elasticsearchTombstones({ client, indices, purges, atOnce = 5_000 }: ElasticsearchTombstonesDeps): Tombstones {
   return {
     purge: async ({ table, hold, before }, { signal }) => {
-      const index = indexNameOf(table, indices[table.name]?.version ?? 1)
+      // Whichever the alias leads to: after a swap that may be another one than the definition's.
+      let index = indexNameOf(table, indices[table.name]?.version ?? 1)
       const step = async () => {
         try {
-          const floor = floorOfFilter((await holdersOf(client, aliasOf(table), { signal }))[index])
+          const holders = await holdersOf(client, aliasOf(table), { signal })
+          index = Object.keys(holders)[0] ?? index
+          const floor = floorOfFilter(holders[index])
           const asked = { index, size: atOnce, query: tombstonesOf(before, floor), _source: false, seq_no_primary_term: true, sort: ['_doc'] }
           const { hits } = (await client.search({ ...asked, track_total_hits: false }, { signal })).hits
           return { found: hits.length, statuses: await deleted(index, hits, { signal }) }

@@ -4,6 +4,7 @@ import type { LetterState } from '../../events/dead-letter.ts'
 import type { Floor, Progress } from '../../ports/control.ts'
 import type { AuditEntry } from '../../ports/operations.ts'
 import type { RedriveJob } from '../../ports/redrives.ts'
+import type { ReplayJob, ShadowEntry } from '../../ports/replays.ts'
 import type { DeadLetter, Fence, WriteReport } from '../../ports/sink.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 
@@ -39,6 +40,12 @@ export interface StoredRedrive extends RedriveJob {
   readonly upTo: number
 }
 
+/** A replay, and the event ids between which it reads: above `position`, up to `upTo`. */
+export interface StoredReplay extends ReplayJob {
+  readonly position: string
+  readonly upTo: string
+}
+
 export interface MemoryAnalytics {
   readonly bronze: Map<string, BronzeRow>
   /** By table, then by key. */
@@ -46,6 +53,9 @@ export interface MemoryAnalytics {
   /** By consumer and the place of the record. */
   readonly letters: Map<string, BuriedLetter>
   readonly redrives: Map<string, StoredRedrive>
+  readonly replays: Map<string, StoredReplay>
+  /** By consumer and table. */
+  readonly shadows: Map<string, ShadowEntry>
   readonly audit: (AuditEntry & { readonly details: Readonly<Record<string, unknown>> })[]
   readonly progress: Map<string, Progress>
   readonly epochs: Map<string, number>
@@ -54,7 +64,18 @@ export interface MemoryAnalytics {
 }
 
 export function memoryAnalytics(): MemoryAnalytics {
-  return { bronze: new Map(), silver: new Map(), letters: new Map(), redrives: new Map(), audit: [], progress: new Map(), epochs: new Map(), floors: new Map() }
+  return {
+    bronze: new Map(),
+    silver: new Map(),
+    letters: new Map(),
+    redrives: new Map(),
+    replays: new Map(),
+    shadows: new Map(),
+    audit: [],
+    progress: new Map(),
+    epochs: new Map(),
+    floors: new Map(),
+  }
 }
 
 export function placeOf({ consumer, topic, partition }: Pick<Fence, 'consumer' | 'topic' | 'partition'>): string {

@@ -12,6 +12,8 @@ export interface MemorySinkDeps {
   readonly clock: Clock
   /** Keep every event in bronze, as the Postgres sink does; left out, the sink holds rows alone, as an index does. */
   readonly bronze?: boolean
+  /** The copies beside the rows instead of the rows themselves. */
+  readonly shadow?: boolean
   /** What the sink will not take, as a constraint or a mapping would say it. */
   readonly refuses?: (event: Event) => { readonly code: string; readonly message: string } | null
   /** `item`: refused events are named one by one, the others land. `batch`: one refused event refuses the batch. */
@@ -23,7 +25,7 @@ const SWEPT_AT_ONCE = 2
 
 type Outcome = 'accepted' | 'duplicate' | 'late'
 
-export function memorySink({ analytics, clock, bronze = false, refuses = () => null, refusal = 'batch' }: MemorySinkDeps): Sink {
+export function memorySink({ analytics, clock, bronze = false, shadow = false, refuses = () => null, refusal = 'batch' }: MemorySinkDeps): Sink {
   const write = ({ table, events, fence, nextOffset }: TableBatch): WriteReport => {
     assertEpoch(analytics, fence)
     const rejected = events.flatMap((event, index): Rejection[] => {
@@ -33,7 +35,7 @@ export function memorySink({ analytics, clock, bronze = false, refuses = () => n
     const [first] = rejected
     if (first !== undefined && refusal === 'batch') throw new AfluenteError('refused', first.code, first.message)
 
-    const rows = silverOf(analytics, qualifiedName(table))
+    const rows = silverOf(analytics, qualifiedName(table), shadow)
     const refusedAt = new Set(rejected.map(({ index }) => index))
     const report = { accepted: 0, duplicate: 0, late: 0 }
     for (const [index, event] of events.entries()) {
@@ -57,7 +59,7 @@ export function memorySink({ analytics, clock, bronze = false, refuses = () => n
 
   const sweep = ({ table, floor, fence }: Sweep): Swept => {
     assertEpoch(analytics, fence)
-    const rows = silverOf(analytics, qualifiedName(table))
+    const rows = silverOf(analytics, qualifiedName(table), shadow)
     const dead = [...rows].filter(([, { after, version }]) => after !== null && version < floor.version)
     for (const [key] of dead.slice(0, SWEPT_AT_ONCE)) {
       rows.set(key, { version: floor.version, eventId: eventIdOf(floor.table, floor.version), after: null })
@@ -84,8 +86,10 @@ export function memorySink({ analytics, clock, bronze = false, refuses = () => n
   }
 }
 
-function silverOf(analytics: MemoryAnalytics, table: string): Map<string, SilverRow> {
-  const rows = analytics.silver.get(table) ?? new Map<string, SilverRow>()
-  analytics.silver.set(table, rows)
+/** The rows of a table, or of the copy beside it. */
+export function silverOf(analytics: MemoryAnalytics, table: string, shadow = false): Map<string, SilverRow> {
+  const name = shadow ? `${table}__shadow` : table
+  const rows = analytics.silver.get(name) ?? new Map<string, SilverRow>()
+  analytics.silver.set(name, rows)
   return rows
 }

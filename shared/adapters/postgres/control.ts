@@ -20,9 +20,9 @@ returning epoch`
 
 const BURY = `with fence as materialized (${FENCE})
 , letters as (insert into ops.dead_letter as d (consumer, topic, "partition", "offset", event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_at)
-  select $1, $2, $3, l.* from fence, (select u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint, to_timestamp(u.published_ms / 1000.0)
-    from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[])
-      as u(kafka_offset, event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_ms)) as l
+  select $1, l.* from fence, (select u.topic, u."partition", u.kafka_offset, u.event_id, u.table_name, u.key, u.payload, u.headers::jsonb, u.error_class, u.message, u.fingerprint, to_timestamp(u.published_ms / 1000.0)
+    from unnest($7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::text[], $18::bigint[])
+      as u(kafka_offset, event_id, table_name, key, payload, headers, error_class, message, fingerprint, published_ms, topic, "partition")) as l
   on conflict (consumer, topic, "partition", "offset", hashtextextended(event_id, 0)) do update set
     attempts = d.attempts + 1, last_seen = clock_timestamp(), error_class = excluded.error_class, message = excluded.message, fingerprint = excluded.fingerprint,
     state = ${nextStateOf('bury', 'd.state')}, ended_at = case when d.state = ${nextStateOf('bury', 'd.state')} then d.ended_at end)
@@ -64,7 +64,7 @@ export function postgresControl({ db }: { readonly db: Db }): Control {
       if (rows.length === 0) throw fenced(fence)
     },
     bury: async (letters, fence, nextOffset, options) => {
-      const once = [...new Map(letters.map((letter) => [letter.record.offset, letter])).values()]
+      const once = [...new Map(letters.map((letter) => [`${letter.record.topic}:${letter.record.partition}:${letter.record.offset}`, letter])).values()]
       const values = [
         ...placeOf(fence),
         nextOffset,
@@ -72,6 +72,8 @@ export function postgresControl({ db }: { readonly db: Db }): Control {
         bigintArray(once.map(({ record }) => record.offset)),
         ...columnsOf(once, fence.consumer),
         bigintArray(once.map(({ record }) => storableMs(record.timestampMs))),
+        textArray(once.map(({ record }) => record.topic)),
+        bigintArray(once.map(({ record }) => record.partition)),
       ]
       // Refusals go through: a letter that can't be stored as it is must not hold up the others.
       const { rows } = await db.query({ name: 'control-bury', text: BURY, values }, options)

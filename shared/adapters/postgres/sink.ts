@@ -21,8 +21,10 @@ export interface PostgresSinkDeps extends Layers {
  * One statement a batch, one transaction, one round trip: the fence is checked under its row's lock, bronze keeps what is new,
  * silver takes what is newer, and the partition's counters say what became of each. `refused` leaves nothing behind.
  */
-export function postgresSink({ db, tables, bronze, silver, sweptAtOnce = 20_000 }: PostgresSinkDeps): Sink {
-  const statements = new Map(tables.map((table) => [qualifiedName(table), { write: writeStatement(table, { bronze, silver }), sweep: sweepStatement(table) }]))
+export function postgresSink({ db, tables, bronze, silver, shadow = false, sweptAtOnce = 20_000 }: PostgresSinkDeps): Sink {
+  const statements = new Map(
+    tables.map((table) => [qualifiedName(table), { write: writeStatement(table, { bronze, silver, shadow }), sweep: sweepStatement(table, shadow) }]),
+  )
   const statementsOf = (table: SourceTable) => {
     const found = statements.get(qualifiedName(table))
     if (found !== undefined) return found

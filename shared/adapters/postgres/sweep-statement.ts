@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { quoted } from '../../mappings/column-types.ts'
 import type { SourceTable } from '../../tables/table.ts'
 import { FENCE } from './fenced.ts'
+import { silverOf } from './write-statement.ts'
 
 export interface SweepStatement {
   readonly name: string
@@ -19,8 +20,8 @@ const TOP = `'(0,0)'`
  * Takes the fence ($1 to $4), the floor ($5), when it occurred ($6), its event ($7), where to begin ($8, a ctid, or null) and how many rows ($9).
  * Rows that somebody else holds are left for another pass: waiting for them while holding others could end in a deadlock with a batch.
  */
-export function sweepStatement(table: SourceTable): SweepStatement {
-  const silver = `silver.${quoted(table.name)}`
+export function sweepStatement(table: SourceTable, shadow = false): SweepStatement {
+  const silver = silverOf(table, shadow)
   const emptied = Object.keys(table.columns).filter((name) => !table.key.includes(name))
   const living = `t._version < $5 and t._deleted_at is null`
   const text = `with fence as materialized (${FENCE})

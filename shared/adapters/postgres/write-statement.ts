@@ -12,6 +12,18 @@ import { FENCE } from './fenced.ts'
 export interface Layers {
   readonly bronze: boolean
   readonly silver: boolean
+  /** The copy beside silver's table instead of the table itself. */
+  readonly shadow?: boolean
+}
+
+/** The table of silver that is written, as SQL. */
+export function silverOf(table: SourceTable, shadow = false): string {
+  return `silver.${quoted(shadow ? shadowOf(table.name) : table.name)}`
+}
+
+/** What the copy beside a table of silver is called. */
+export function shadowOf(name: string): string {
+  return `${name}__shadow`
 }
 
 export interface WriteStatement {
@@ -23,7 +35,8 @@ export interface WriteStatement {
   readonly takesPlace: boolean
 }
 
-export function writeStatement(table: SourceTable, { bronze, silver }: Layers): WriteStatement {
+export function writeStatement(table: SourceTable, { bronze, silver, shadow = false }: Layers): WriteStatement {
+  const into = silverOf(table, shadow)
   const columns = columnsFor(table, { bronze, silver })
   const arrays = columns.map((name, at) => `$${at + 6}::${EVENT_COLUMNS[name].type}[]`)
   const text = [
@@ -31,8 +44,8 @@ export function writeStatement(table: SourceTable, { bronze, silver }: Layers): 
     `, floor as materialized (${silver ? floorOf(table) : 'select 0 as version from fence'})`,
     `, e as materialized (select u.*, floor.version as floor from floor, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
     ...(bronze ? [`, kept as (${keepAll(table, columns.length + 6)})`] : []),
-    ...(silver ? [`, applied as (${upsert(table)})`] : []),
-    `, fate as materialized (select ${fateOf(table, { bronze, silver })} as fate from e)`,
+    ...(silver ? [`, applied as (${upsert(table, into)})`] : []),
+    `, fate as materialized (select ${fateOf(table, { bronze, silver }, into)} as fate from e)`,
     `, counts as materialized (select count(*) filter (where fate = 'accepted') as accepted, count(*) filter (where fate = 'duplicate') as duplicate, count(*) filter (where fate = 'late') as late, count(*) as consumed from fate)`,
     `, settled as (update ops.consumer_progress as p set next_offset = greatest(p.next_offset, $5::bigint), consumed = p.consumed + counts.consumed, accepted = p.accepted + counts.accepted, duplicate = p.duplicate + counts.duplicate, late = p.late + counts.late, updated_at = clock_timestamp() from counts, fence where p.consumer = $1 and p.topic = $2 and p."partition" = $3)`,
     `select accepted, duplicate, late, exists (select from fence) as held, exists (select from floor) as floored from counts`,
@@ -64,7 +77,7 @@ function keepAll(table: SourceTable, place: number): string {
 }
 
 /** A delete leaves a tombstone: the key from the event's key (as Postgres printed it, so exact) and nothing else of the row. */
-function upsert(table: SourceTable): string {
+function upsert(table: SourceTable, into: string): string {
   const columns = Object.entries(table.columns)
   const raw = rawJsonColumns(table)
   const names = columns.map(([name]) => quoted(name))
@@ -73,7 +86,7 @@ function upsert(table: SourceTable): string {
   const values = columns.map(([name]) => `r.${quoted(name)}${raw.includes(name) ? '::json' : ''}`)
   const own = ['_version', '_deleted_at', '_event_id', '_synced_at']
   const changing = [...columns.filter(([name]) => !table.key.includes(name)).map(([name]) => quoted(name)), ...own]
-  return `insert into silver.${quoted(table.name)} as t (${[...names, ...own].join(', ')})
+  return `insert into ${into} as t (${[...names, ...own].join(', ')})
   select ${values.join(', ')}, e.version, case when e.op = 'delete' then e.occurred_at::timestamptz end, e.id, clock_timestamp()
   from e, json_to_record(case when e.op = 'delete' then ${keyObject(table)} else ${image}::json end) as r(${record.join(', ')})
   where e.role = 'n' and e.op <> 'truncate' and e.version > e.floor
@@ -87,11 +100,11 @@ function keyObject(table: SourceTable): string {
 }
 
 /** What became of an event, each asked of what really happened; an accepted one may have been kept in bronze before, by a dead letter. */
-function fateOf(table: SourceTable, { bronze, silver }: Layers): string {
+function fateOf(table: SourceTable, { bronze, silver }: Layers, into: string): string {
   const unkept = `e.id not in (select event_id from kept)`
   if (!silver) return `case when e.role = 'r' or ${unkept} then 'duplicate' else 'accepted' end`
   const keyTypes = table.key.map((column) => `${quoted(column)} ${silverType(table.columns[column] ?? 'text')}`)
-  const stands = `(select t._version from silver.${quoted(table.name)} as t, json_to_record(${keyObject(table)}) as k(${keyTypes.join(', ')}) where ${table.key.map((column) => `t.${quoted(column)} = k.${quoted(column)}`).join(' and ')})`
+  const stands = `(select t._version from ${into} as t, json_to_record(${keyObject(table)}) as k(${keyTypes.join(', ')}) where ${table.key.map((column) => `t.${quoted(column)} = k.${quoted(column)}`).join(' and ')})`
   return `case
     when e.role = 'n' and e.id in (select _event_id from applied) then 'accepted'
     when e.role = 'r'${bronze ? ` or ${unkept}` : ''} then 'duplicate'

@@ -7,6 +7,8 @@ import { systemClock } from '../../../shared/adapters/clock.ts'
 import { memoryAnalytics } from '../../../shared/adapters/memory/analytics.ts'
 import { memoryLetters } from '../../../shared/adapters/memory/letters.ts'
 import { memoryRedrives } from '../../../shared/adapters/memory/redrives.ts'
+import { memoryReplays } from '../../../shared/adapters/memory/replays.ts'
+import { memoryShadows } from '../../../shared/adapters/memory/shadows.ts'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
 import type { OutboundMessage } from '../../../shared/events/envelope.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
@@ -65,6 +67,7 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
 export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {}, verdicts = [] }: WorldOptions = {}) {
   const analytics = memoryAnalytics()
   const letters = memoryLetters({ analytics, clock: systemClock() })
+  const replays = memoryReplays({ analytics, clock: systemClock() })
   const sent: OutboundMessage[] = []
   const done: string[] = []
   const lines: unknown[] = []
@@ -154,6 +157,8 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
           { consumer: 'elasticsearch', table: 'public.leads', before: null, heldBack: ['1 replay(s) run'], lookedAt: '2026-11-22T18:00:00.000Z', purged: 0 },
         ]),
     },
+    replays,
+    shadows: { postgres: () => memoryShadows({ analytics, clock: systemClock() }), elasticsearch: () => memoryShadows({ analytics, clock: systemClock() }) },
     send: async (message) => {
       await asked('kafka', null)
       sent.push(message)
@@ -177,6 +182,7 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
   const api = createApi(deps)
   return {
     analytics,
+    replays,
     /** What was put on topics. */
     sent,
     done,

@@ -125,12 +125,12 @@ describe('an index', () => {
     const client = elasticsearch.client()
     const { indices, table } = await tableWithIndex(client, { id: 'text', name: 'text' })
     const control = { advance: async () => {}, floors: async () => [] }
-    return { client, indices, table, sink: elasticsearchSink({ client, control, clock: systemClock(), random: () => 0, indices }) }
+    return { client, table, sink: elasticsearchSink({ client, control, clock: systemClock(), random: () => 0, indices }) }
   }
 
   test('tells the document that stands before it is refreshed, also a deleted one and one of a very long key', async () => {
-    const { client, indices, sink, table } = await open()
-    const copies = elasticsearchCopies({ client, indices })
+    const { client, sink, table } = await open()
+    const copies = elasticsearchCopies({ client })
     const long = 'x'.repeat(600)
     await sink.write(batchOf(table, [eventOf(table, 'a', 5, '{"id":"a"}'), eventOf(table, long, 6, '{"id":"long"}')]), { signal })
     const syncedAt = expect.stringMatching(/^20.*Z$/) as unknown
@@ -143,7 +143,8 @@ describe('an index', () => {
 
   test('that is not there is a fault, not an absent row', async () => {
     const { client, table } = await open()
-    const copies = elasticsearchCopies({ client, indices: { [table.name]: { version: 99 } } })
+    await client.indices.delete({ index: `${table.name}-v1` })
+    const copies = elasticsearchCopies({ client })
     await expect(copies.copy({ table, key: '["a"]' }, { signal })).rejects.toMatchObject({ kind: 'misconfigured' })
   })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
+import { keepLooking } from '../../../shared/engine/keep-looking.ts'
 import { createNudge } from '../../../shared/engine/persist.ts'
-import { keepRedriving } from '../../../shared/engine/redrive.ts'
 import { recordOf, TOPIC, truncateOf, whileTimePasses } from '../deliver/world.ts'
 import { redriveWorld } from './world.ts'
 
@@ -225,7 +225,7 @@ describe('the loop beside the stream', () => {
     const stop = new AbortController()
     const read = new AbortController()
     const log = { info: () => {}, error: () => {}, warn: () => {} }
-    const running = keepRedriving({ redrive: world.redriver(), consumer: 'test', nudge, log }, { signal: stop.signal, until: read.signal })
+    const running = keepLooking({ name: 'redrive', work: world.redriver(), consumer: 'test', nudge, log }, { signal: stop.signal, until: read.signal })
     return { nudge, stop, read, running }
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -281,7 +281,7 @@ describe('the loop beside the stream', () => {
       if (down) throw new AfluenteError('unavailable', 'ECONNREFUSED', 'no answer')
       await world.pass()
     }
-    const running = keepRedriving({ redrive, consumer: 'test', nudge, log }, { signal: stop.signal, until: new AbortController().signal })
+    const running = keepLooking({ name: 'redrive', work: redrive, consumer: 'test', nudge, log }, { signal: stop.signal, until: new AbortController().signal })
     await settled()
     expect(lines).toEqual(['redrive.not-looked'])
     down = false

@@ -1,0 +1,305 @@
+import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
+import { describe, expect, test } from 'vitest'
+import { postgresControl } from '../../../shared/adapters/postgres/control.ts'
+import { postgresReplays } from '../../../shared/adapters/postgres/replays.ts'
+import { postgresShadows } from '../../../shared/adapters/postgres/shadows.ts'
+import { postgresSink } from '../../../shared/adapters/postgres/sink.ts'
+import { createReplay } from '../../../shared/engine/replay.ts'
+import { decode, type Event } from '../../../shared/events/envelope.ts'
+import { recordOf } from '../../../shared/events/kept-event.ts'
+import { leads } from '../../../shared/tables/leads.ts'
+import { systemClock } from '../../../shared/adapters/clock.ts'
+import { realPostgres } from '../sink/postgres-server.ts'
+import { leadEvent, nextVersion, signal, truncateEvent } from '../sink/subject.ts'
+
+const postgres = realPostgres()
+const options = { signal }
+const TABLE = 'public.leads'
+const WHOLE = { table: TABLE, key: null, since: null, until: null }
+const NAMES = { live: 'silver.leads', shadow: 'silver.leads__shadow' }
+const SILENT = { info: () => {}, warn: () => {}, error: () => {} }
+
+async function open() {
+  const url = await postgres.analytics()
+  const db = postgres.pool(url)
+  const client = await postgres.client(url)
+  const control = postgresControl({ db })
+  const replays = postgresReplays({ db })
+  const shadows = postgresShadows({ db, tables: [leads] })
+  const sink = postgresSink({ db, tables: [leads], bronze: true, silver: true })
+  const place = { consumer: 'test', topic: 'afluente.public.leads', partition: 0 }
+  const fence = { ...place, epoch: await control.take({ ...place, owner: 'stream' }, options) }
+  const replayer = createReplay({
+    consumer: 'test',
+    owner: 'replayer',
+    tables: [leads],
+    sink: postgresSink({ db, tables: [leads], bronze: false, silver: true }),
+    shadows,
+    control,
+    replays,
+    clock: systemClock(),
+    log: SILENT,
+    random: Math.random,
+  })
+  return {
+    client,
+    replays,
+    shadows,
+    control,
+    write: (...events: readonly Event[]) => sink.write({ table: leads, events, fence, nextOffset: '0' }, options),
+    ask: (kind: 'replay' | 'shadow' = 'replay') => replays.start({ kind, consumer: 'test', range: WHOLE, actor: 'operator' }, options),
+    swap: () => replays.swap({ consumer: 'test', table: TABLE, actor: 'operator' }, options),
+    pass: () => replayer(options),
+    take: () => control.take({ consumer: 'test', topic: `${place.topic}.shadow`, partition: 0, owner: 'me' }, options),
+    rows: async (table = 'silver.leads') =>
+      (
+        await client.query<{ id: string; name: string | null; version: string }>(
+          `select id::text, name, _version::text as version from ${table} order by _version`,
+        )
+      ).rows,
+  }
+}
+
+const named = (events: readonly Event[]) => events.map(({ key, version }) => ({ key, version }))
+
+describe('replays from bronze in Postgres', () => {
+  test('give each event as it came: id, key, op, times to the microsecond, trace, place, and images byte for byte', async () => {
+    const { ask, replays, write } = await open()
+    const events = [
+      leadEvent({ name: 'Zoë "quoted" \\ \u2028', columns: { estimated_value: 12.5, tags: ['a', 'b'] } }),
+      leadEvent({ op: 'delete' }),
+      leadEvent({ op: 'read', name: '1e400' }),
+      truncateEvent(),
+    ]
+    await write(...events)
+    const job = await ask()
+    if (job === null) throw new Error('there is no job')
+    const page = await replays.page(job, 10, options)
+    const again = page.events.map((event) => decode(recordOf(event)))
+    const plain = (event: Event) => ({ ...event, record: null, occurredAt: event.occurredAt.replace('+00:00', 'Z') })
+    expect(again.map((one) => (one.ok ? plain(one.event) : one))).toEqual(events.map(plain))
+    expect(page.events.map(({ topic, partition, offset }) => ({ topic, partition, offset }))).toEqual(
+      events.map(({ record: { topic, partition, offset } }) => ({ topic, partition, offset })),
+    )
+  })
+
+  test('bring rows that were lost back into silver, and change none that is there', async () => {
+    const { ask, client, pass, replays, rows, write } = await open()
+    const [kept, lost] = [leadEvent(), leadEvent()]
+    await write(kept, lost, leadEvent({ id: JSON.parse(kept.key)[0] as string, name: 'newer' }))
+    const before = await rows()
+    await client.query('delete from silver.leads where _version = $1', [lost.version])
+    await ask()
+    await pass()
+    expect(await rows()).toEqual(before)
+    expect(await replays.find('1', options)).toMatchObject({ state: 'done', total: 3, done: 3, accepted: 1, duplicate: 1, late: 1, failed: 0 })
+    expect((await client.query(`select actor, action, subject from ops.audit`)).rows).toEqual([{ actor: 'operator', action: 'replay.start', subject: 'test' }])
+  })
+
+  test('settle a page once, whoever sends it twice, and nothing under an old epoch', async () => {
+    const { ask, replays, take, write } = await open()
+    await write(leadEvent(), leadEvent())
+    const job = await ask()
+    if (job === null) throw new Error('there is no job')
+    const page = await replays.page(job, 1, options)
+    const place = { consumer: 'test', topic: 'afluente.public.leads.shadow', partition: 0 }
+    const fence = { ...place, epoch: await take() }
+    const report = { accepted: 1, duplicate: 0, late: 0 }
+    const settlement = { job: job.id, fence, position: page.position, report, failures: [], countsDead: false }
+    await replays.settle(settlement, options)
+    await replays.settle(settlement, options)
+    expect(await replays.find(job.id, options)).toMatchObject({ done: 1, accepted: 1 })
+    await take()
+    await expect(replays.settle({ ...settlement, position: `${page.position}x` }, options)).rejects.toMatchObject({ kind: 'fenced' })
+    expect((await replays.page(job, 10, options)).events).toHaveLength(1)
+  })
+
+  test('bury an event that silver refuses at the place of its record, whatever the fence is', async () => {
+    const { ask, client, pass, write } = await open()
+    const bad = leadEvent({ name: 'poison' })
+    await write(bad, leadEvent())
+    await client.query(`delete from silver.leads; alter table silver.leads add constraint no_poison check (name <> 'poison')`)
+    await ask()
+    await pass()
+    const { rows } = await client.query(`select consumer, topic, "partition", "offset"::text, event_id from ops.dead_letter`)
+    const { offset, partition, topic } = bad.record
+    expect(rows).toEqual([{ consumer: 'test', topic, partition, offset, event_id: bad.id }])
+    const { rows: counts } = await client.query(`select consumed::int, accepted::int, dead::int from ops.consumer_progress where topic like '%.replay'`)
+    expect(counts).toEqual([{ consumed: 2, accepted: 1, dead: 1 }])
+  })
+})
+
+describe('a shadow of a table', () => {
+  const made = async () => {
+    const world = await open()
+    const events = [leadEvent({ name: 'a' }), leadEvent({ name: 'b' }), leadEvent({ name: 'c' })]
+    await world.write(...events)
+    return { ...world, events }
+  }
+  const report = async ({ replays }: Pick<Awaited<ReturnType<typeof open>>, 'replays'>) => (await replays.find('1', options))?.report
+
+  test('is filled from bronze; what differs is told with its key, and no value of it', async () => {
+    const world = await made()
+    const { ask, client, events, pass, rows } = world
+    const [edited, removed] = events
+    await client.query(`update silver.leads set name = 'by hand', score = 7, _synced_at = _synced_at - interval '1 hour' where _version = $1`, [
+      edited?.version,
+    ])
+    await client.query('delete from silver.leads where _version = $1', [removed?.version])
+    await client.query(`insert into silver.leads (id, name, _version, _synced_at) values ($1, 'of nowhere', 5, now() - interval '1 hour')`, [randomUUID()])
+    await ask('shadow')
+    await pass()
+    expect(named(events)).toEqual((await rows(NAMES.shadow)).map(({ id, version }) => ({ key: `["${id}"]`, version: Number(version) })))
+    expect(await report(world)).toMatchObject({
+      differences: {
+        live: 3,
+        shadow: 3,
+        onlyLive: 1,
+        onlyShadow: 1,
+        different: 1,
+        newer: 0,
+        samples: {
+          onlyShadow: [{ key: removed?.key, liveVersion: null, shadowVersion: removed?.version }],
+          different: [{ key: edited?.key, columns: { name: { live: 'text of 7', shadow: 'text of 1' }, score: { live: 'number', shadow: null } } }],
+        },
+      },
+    })
+    expect(JSON.stringify(await report(world))).not.toContain('by hand')
+  })
+
+  test('is not told as different for what came meanwhile', async () => {
+    const world = await made()
+    const { ask, client, events, pass } = world
+    await ask('shadow')
+    await client.query(`update silver.leads set name = 'later', _version = _version + 1000, _synced_at = clock_timestamp() where _version = $1`, [
+      events[0]?.version,
+    ])
+    await pass()
+    expect(await report(world)).toMatchObject({ differences: { different: 0, onlyLive: 0, newer: 1 } })
+  })
+
+  test('obeys the floor, also where it was raised after it was filled', async () => {
+    const { ask, client, control, events, pass, rows, swap, write } = await made()
+    await ask('shadow')
+    await pass()
+    const floor = truncateEvent()
+    const place = { consumer: 'test', topic: 'afluente.public.leads', partition: 0 }
+    const fence = { ...place, epoch: await control.take({ ...place, owner: 'other' }, options) }
+    await control.raiseFloor({ table: TABLE, version: floor.version, occurredAt: floor.occurredAt }, fence, options)
+    await client.query('delete from silver.leads where _version = $1', [events[0]?.version])
+    await expect(write(leadEvent())).rejects.toMatchObject({ kind: 'fenced' })
+    await swap()
+    await pass()
+    expect(await rows()).toEqual([])
+  })
+
+  test('takes the live one’s place with its views, grants, policies and triggers, once', async () => {
+    const { ask, client, events, pass, replays, rows, shadows, swap, take, write } = await made()
+    await ask('shadow')
+    await pass()
+    const role = `reader_${randomUUID().replaceAll('-', '')}`
+    await client.query(`create role ${role}; grant usage on schema silver, bi to ${role}; grant select on bi.leads to ${role}; grant select on silver.leads to ${role} with grant option;
+      alter table silver.leads enable row level security; create policy not_b on silver.leads for select to ${role} using (name <> 'b');
+      create view public.names as select id, name from silver.leads; grant select on public.names to ${role};
+      create function public.mark() returns trigger language plpgsql as $$ begin new.company := 'marked'; return new; end $$;
+      create trigger mark before insert on silver.leads for each row execute function public.mark()`)
+    await write(leadEvent({ id: JSON.parse(events[0]?.key ?? '')[0] as string, name: 'newer' }), leadEvent({ name: 'd' }))
+    const before = await rows()
+    const oid = async () => (await client.query<{ oid: string }>(`select 'silver.leads'::regclass::oid::text as oid`)).rows[0]?.oid
+    const was = await oid()
+    await swap()
+    await pass()
+    expect(await replays.find('2', options)).toMatchObject({ state: 'done', problem: null, steps: 2 })
+    expect(await oid()).not.toBe(was)
+    expect(await rows()).toEqual(before)
+    expect((await client.query('select name from public.names order by name')).rows).toEqual(
+      before.map(({ name }) => ({ name })).toSorted((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1)),
+    )
+    await client.query(`set role ${role}`)
+    expect((await client.query<{ name: string }>('select name from bi.leads order by name')).rows.map(({ name }) => name)).toEqual(['c', 'd', 'newer'])
+    await client.query('reset role')
+    await write(leadEvent({ name: 'after' }))
+    expect((await client.query(`select company from silver.leads where name = 'after'`)).rows).toEqual([{ company: 'marked' }])
+    // Its answer was lost: the same swap again does nothing.
+    const swapped = await oid()
+    const fence = { consumer: 'test', topic: 'afluente.public.leads.shadow', partition: 0, epoch: await take() }
+    expect(await shadows.swap({ table: leads, names: NAMES, job: '2', fence, from: '0' }, options)).toEqual({ status: 'swapped', copied: 0 })
+    expect(await oid()).toBe(swapped)
+    expect((await replays.shadows(options))[0]).toMatchObject({ ...NAMES, state: 'former' })
+    await client.query(`drop owned by ${role}; drop role ${role}`)
+  })
+
+  test('is not swapped where something hangs on the live one that can’t be handed over: the reason names it, and nothing is changed', async () => {
+    const { ask, client, pass, replays, swap } = await made()
+    await ask('shadow')
+    await pass()
+    await client.query('create materialized view public.copy as select id from silver.leads; create index by_name on silver.leads (name)')
+    await swap()
+    await pass()
+    const job = await replays.find('2', options)
+    expect(job).toMatchObject({ state: 'cancelled' })
+    expect(job?.problem).toMatch(/the index silver\.by_name, which its shadow lacks, the materialized view public\.copy/)
+    expect((await replays.shadows(options))[0]).toMatchObject({ state: 'ready' })
+    await client.query('drop materialized view public.copy; create index on silver.leads__shadow (name)')
+    await swap()
+    await pass()
+    expect(await replays.find('3', options)).toMatchObject({ state: 'done' })
+  })
+
+  test('is swapped while somebody writes without a pause, and no write is lost', async () => {
+    const { ask, client, pass, rows, swap, write, replays } = await made()
+    await ask('shadow')
+    await pass()
+    const ids = Array.from({ length: 20 }, () => randomUUID())
+    const written = new Map<string, number>()
+    let over = false
+    const writing = (async () => {
+      for (let at = 0; !over; at += 1) {
+        const id = ids[at % ids.length] ?? ''
+        const version = nextVersion()
+        await write(leadEvent({ id, version, op: 'update' }))
+        written.set(id, version)
+      }
+    })()
+    for (let round = 0; round < 5; round += 1) {
+      await swap()
+      await pass()
+    }
+    over = true
+    await writing
+    expect((await replays.list(5, options)).map(({ state }) => state)).toEqual(['done', 'done', 'done', 'done', 'done'])
+    const stands = new Map((await rows()).map(({ id, version }) => [id, Number(version)]))
+    expect([...written].filter(([id, version]) => stands.get(id) !== version)).toEqual([])
+    await lost(client)
+  })
+
+  test('is left alone by a swap under an old epoch', async () => {
+    const { ask, pass, shadows, swap, take } = await made()
+    await ask('shadow')
+    await pass()
+    const job = await swap()
+    const fence = { consumer: 'test', topic: 'afluente.public.leads.shadow', partition: 0, epoch: await take() }
+    await take()
+    await expect(shadows.swap({ table: leads, names: NAMES, job: job?.id ?? '', fence, from: '0' }, options)).rejects.toMatchObject({ kind: 'fenced' })
+  })
+
+  test('is removed and forgotten; another can be made then', async () => {
+    const { ask, client, pass, replays, shadows } = await made()
+    await ask('shadow')
+    expect(await replays.forget({ consumer: 'test', table: TABLE, actor: 'operator' }, options)).toBe(false)
+    await pass()
+    await shadows.drop({ table: leads, names: NAMES }, options)
+    expect(await replays.forget({ consumer: 'test', table: TABLE, actor: 'operator' }, options)).toBe(true)
+    expect((await client.query(`select to_regclass('silver.leads__shadow') as there`)).rows).toEqual([{ there: null }])
+    expect(await ask('shadow')).toMatchObject({ id: '2' })
+  })
+})
+
+/** No event of bronze is newer than its row. */
+async function lost(client: pg.Client): Promise<void> {
+  const { rows } = await client.query(
+    `select e.key from (select key, max(version) as version from bronze.events group by key) as e left join silver.leads as l on jsonb_build_array(l.id)::text = e.key where l._version is distinct from e.version`,
+  )
+  expect(rows).toEqual([])
+}
