@@ -1,11 +1,11 @@
 /** Does the replays of one consumer: past events from bronze the same way into the sink as any event's, or into a shadow of it; and the swap of the two. */
-import { isKeyedBy, type KeptEvent, recordOf } from '../events/kept-event.ts'
+import { isKeyedBy, recordOf } from '../events/kept-event.ts'
 import type { LogRecord } from '../events/envelope.ts'
 import type { Cancellable } from '../ports/cancellable.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Control } from '../ports/control.ts'
 import type { Log } from '../ports/log.ts'
-import type { ReplayJob, Replays } from '../ports/replays.ts'
+import type { Page, ReplayJob, Replays } from '../ports/replays.ts'
 import type { Followed, ShadowNames, Shadows } from '../ports/shadows.ts'
 import type { DeadLetter, Fence, Sink } from '../ports/sink.ts'
 import { qualifiedName, type SourceTable } from '../tables/table.ts'
@@ -63,18 +63,20 @@ export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promis
     throw new AfluenteError('misconfigured', 'unknown-table', `${job.table} is no longer in shared/pipeline.ts. Cancel the job, or define the table again.`)
   }
 
-  /** One page: what its events became, and the job moved on with it. */
-  const runPage = async (job: ReplayJob, table: SourceTable, events: readonly KeptEvent[], position: string, fence: Fence, options: Cancellable) => {
+  /** One page: what its events became, and the job moved on with it. What a later delete outlived is late, though its tombstone may be purged: bronze still knows. */
+  const runPage = async (job: ReplayJob, table: SourceTable, { events, outlived, position }: Page, fence: Fence, options: Cancellable) => {
     const context = { ...options, heartbeat: async () => options.signal.throwIfAborted() }
     const target = job.kind === 'shadow' ? 'shadow' : 'live'
-    const { own = [], strange = [] } = Object.groupBy(events, (event) => (isKeyedBy(table.key, event) ? 'own' : 'strange'))
+    const standing = events.filter(({ eventId }) => !outlived.has(eventId))
+    const { own = [], strange = [] } = Object.groupBy(standing, (event) => (isKeyedBy(table.key, event) ? 'own' : 'strange'))
     const records = own.map(recordOf)
     const applied = await into[target]({ topic: topicOf(table), records, fence, offsets: NO_OFFSETS }, context)
     const letters = [...applied.letters, ...strange.map((event) => otherKey(recordOf(event), table))]
     // A trial buries nothing: whoever looks at the letters would not find their fault.
     if (target === 'live' && letters.length > 0) await persist('', () => control.bury(letters, fence, '0', options), context)
     const failures = letters.map(({ eventId, code, message }) => ({ eventId, code, message }))
-    const settlement = { job: job.id, fence, position, report: applied.report, failures, countsDead: target === 'shadow' }
+    const report = { ...applied.report, late: applied.report.late + outlived.size }
+    const settlement = { job: job.id, fence, position, report, failures, countsDead: target === 'shadow' }
     await persist('', () => replays.settle(settlement, options), context)
   }
 
@@ -82,7 +84,7 @@ export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promis
   const fill = async (job: ReplayJob, table: SourceTable, fence: Fence, options: Cancellable): Promise<boolean> => {
     const next = () => persist('', () => replays.page(job, PAGE_EVENTS, options), { ...options, heartbeat: async () => {} })
     for (let page = await next(); page.events.length > 0; page = await next()) {
-      await runPage(job, table, page.events, page.position, fence, options)
+      await runPage(job, table, page, fence, options)
       options.signal.throwIfAborted()
     }
     return (await replays.find(job.id, options))?.state === 'running'

@@ -84,6 +84,8 @@ export interface ShadowEntry {
 
 export interface Page {
   readonly events: readonly KeptEvent[]
+  /** The ids of those whose key was deleted later, in the range or not: their tombstones may be purged, and nothing but that delete keeps them from coming back. */
+  readonly outlived: ReadonlySet<string>
   /** What the next page begins after. */
   readonly position: string
 }

@@ -111,4 +111,18 @@ export const guardsOfThePurge: readonly Guard[] = [
     sabotage: 'return begins.every(',
     tests: ['contract', 'test/contract/purge/record-ages.test.ts'],
   },
+  {
+    name: 'a replay brings no row back that was deleted later',
+    file: `${POSTGRES}/replays.ts`,
+    line: 'coalesce(e.version < deleted.version, false) as outlived',
+    sabotage: 'false as outlived',
+    tests: ['contract', 'test/contract/replays/postgres.test.ts'],
+  },
+  {
+    name: 'what a delete outlived reaches no sink',
+    file: 'shared/engine/replay.ts',
+    line: 'filter(({ eventId }) => !outlived.has(eventId))',
+    sabotage: 'filter(() => true)',
+    tests: ['unit', 'test/unit/replay'],
+  },
 ]

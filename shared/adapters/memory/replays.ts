@@ -75,7 +75,9 @@ export function memoryReplays({ analytics, clock }: { readonly analytics: Memory
               .filter(({ eventId }) => eventId > job.position && eventId <= job.upTo)
               .slice(0, limit)
           : []
-      return { events, position: events.at(-1)?.eventId ?? '' }
+      const deletes = eventsOf(analytics, { table: job?.table ?? '', key: null, since: null, until: null }).filter(({ op }) => op === 'delete')
+      const outlived = events.filter(({ key, version }) => deletes.some((later) => later.key === key && later.version > version))
+      return { events, outlived: new Set(outlived.map(({ eventId }) => eventId)), position: events.at(-1)?.eventId ?? '' }
     },
     settle: async ({ job: id, fence, position, report, failures, countsDead }, { signal }) => {
       signal.throwIfAborted()

@@ -96,13 +96,17 @@ export function postgresReplays({ db }: { readonly db: Db }): Replays {
   , page as materialized (select e.event_id, coalesce(pg_column_size(e.before), 0) + coalesce(pg_column_size(e.after), 0) as bytes from bronze.events as e
     where e.event_id > (select "position" from job) and e.event_id <= (select up_to from job) and ${conditionOf(job, of)} order by e.event_id limit $2::integer)
   , sized as (select event_id, sum(bytes) over (order by event_id) - bytes as before from page)
-  select ${EVENT} from sized join bronze.events as e using (event_id) where sized.before < $3::bigint order by e.event_id`,
+  , chosen as materialized (select e.* from sized join bronze.events as e using (event_id) where sized.before < $3::bigint)
+  , deleted as materialized (select k.key, (select max(d.version) from bronze.events as d where d.key = k.key and d.source_table = k.source_table and d.op = 'delete') as version
+    from (select distinct source_table, key from chosen) as k)
+  select ${EVENT}, coalesce(e.version < deleted.version, false) as outlived from chosen as e left join deleted on deleted.key = e.key order by e.event_id`,
           values: of.values,
         },
         options,
       )
       const events = rows.map(eventOf)
-      return { events, position: events.at(-1)?.eventId ?? '' }
+      const outlived = new Set(rows.flatMap((row, at) => (row['outlived'] === 't' ? [events[at]?.eventId ?? ''] : [])))
+      return { events, outlived, position: events.at(-1)?.eventId ?? '' }
     },
     settle: async ({ job, fence, position, report, failures, countsDead }, options) => {
       const { consumer, topic, partition, epoch } = fence

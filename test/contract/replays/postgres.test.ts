@@ -84,6 +84,25 @@ describe('replays from bronze in Postgres', () => {
     )
   })
 
+  test('bring no row back whose delete bronze knows, in the range or not, though its tombstone is purged', async () => {
+    const { ask, client, pass, replays, rows, write } = await open()
+    const [gone, back] = [leadEvent(), leadEvent()]
+    const idOf = ({ key }: Event) => JSON.parse(key)[0] as string
+    await write(gone, back)
+    const asked = await ask()
+    await write(leadEvent({ id: idOf(gone), op: 'delete' }), leadEvent({ id: idOf(back), op: 'delete' }), leadEvent({ id: idOf(back), name: 'again' }))
+    await client.query('delete from silver.leads where _deleted_at is not null')
+    await pass()
+    expect(asked).toMatchObject({ total: 2 })
+    expect(await replays.find('1', options)).toMatchObject({ state: 'done', done: 2, accepted: 0, late: 2 })
+    expect(await rows()).toEqual([expect.objectContaining({ id: idOf(back), name: 'again' })])
+    await client.query('delete from silver.leads')
+    await ask()
+    await pass()
+    expect(await replays.find('2', options)).toMatchObject({ state: 'done', done: 5, accepted: 3, late: 2 })
+    expect((await rows()).map(({ name }) => name)).toEqual([null, 'again'])
+  })
+
   test('bring rows that were lost back into silver, and change none that is there', async () => {
     const { ask, client, pass, replays, rows, write } = await open()
     const [kept, lost] = [leadEvent(), leadEvent()]

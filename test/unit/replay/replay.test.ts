@@ -27,6 +27,18 @@ describe('a replay', () => {
     expect(await world.job()).toMatchObject({ done: 3, accepted: 0, duplicate: 2, late: 1 })
   })
 
+  test('leaves out what a later delete outlived, page by page, and counts it as late', async () => {
+    const remove = recordOf(1, 4)
+    const deletion = { ...remove, value: '{"op":"delete","before":null,"after":null}', headers: { ...remove.headers, ce_type: 'afluente.row.deleted' } }
+    const world = await replayWorld([recordOf(1, 1), recordOf(1, 2), recordOf(2, 3), deletion])
+    world.forgetRows()
+    await world.ask('replay', {})
+    await world.pass()
+    expect(world.calls).toContain('write 3,4 into live')
+    expect(world.calls.filter((call) => /write [12]/.test(call))).toEqual([])
+    expect(await world.job()).toMatchObject({ state: 'done', done: 4, accepted: 2, late: 2 })
+  })
+
   test('takes only the key and the time that were asked for', async () => {
     const world = await replayWorld(many(3))
     world.forgetRows()
