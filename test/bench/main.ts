@@ -3,6 +3,7 @@ import { describe } from '../../infra/local/fault.ts'
 import { backfill } from './backfill.ts'
 import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
+import { counters, countersBench } from './counters.ts'
 import { latency } from './latency.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { redrive } from './redrive.ts'
@@ -36,6 +37,11 @@ async function bench(options: BenchOptions): Promise<void> {
     return await withStack(
       () => captureSource(ending.signal),
       async (source) => capture(source, await createReport(name, source), options),
+    )
+  if (name === 'counters')
+    return await withStack(
+      () => countersBench(ending.signal),
+      async (bench) => counters(bench, await createReport(name, bench), options),
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
     const report = await createReport(name, stack)

@@ -31,6 +31,8 @@ export interface BronzeEvent {
   readonly id: string
   readonly version: number
   readonly alive: boolean
+  /** A row as it stood, sent again by a backfill. */
+  readonly read: boolean
   readonly token: string | null
   readonly image: string | null
   readonly topic: string
@@ -119,7 +121,7 @@ export async function gather(world: World, given: Pick<Evidence, 'written' | 'we
     bronze: await perTable((table) =>
       rowsOf(
         analytics,
-        `select event_id as "eventId", '${table}' as "table", key::json ->> 0 as id, version::float8 as version, op <> 'delete' as alive, after ->> '${tokenColumns[table]}' as token,
+        `select event_id as "eventId", '${table}' as "table", key::json ->> 0 as id, version::float8 as version, op <> 'delete' as alive, op = 'read' as read, after ->> '${tokenColumns[table]}' as token,
           after::text as image, kafka_topic as topic, kafka_partition as partition, extract(epoch from received_at)::float8 * 1000 as "receivedAtMs", xmin::text as xid
          from bronze.events where source_table = 'public.${table}' order by version, event_id`,
       ),

@@ -4,12 +4,15 @@ import { signalGroup } from '../../infra/local/process-identity.ts'
 import type { Doorbells } from './doorbells.ts'
 import type { Weather } from './proxy.ts'
 import { type Fault, functionNames, linkNames, type PartName, killable, type Planned, targetOf, wordsOf } from './schedule.ts'
+import { killedBackfill } from './backfill.ts'
 import type { World } from './world.ts'
 
 export interface Survived {
   readonly kills: Partial<Record<PartName, number>>
   pauses: number
   wrongClocks: number
+  /** That were killed, unless they had ended before. */
+  backfills: number
   /** Times in which a link was slow, silent, refusing, or told ends late. */
   disturbances: number
 }
@@ -35,7 +38,7 @@ export interface Faults {
 const START_WITHIN_MS = 90_000
 
 export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Faults {
-  const survived: Survived = { kills: {}, pauses: 0, wrongClocks: 0, disturbances: 0 }
+  const survived: Survived = { kills: {}, pauses: 0, wrongClocks: 0, backfills: 0, disturbances: 0 }
 
   const fallen: PartName[] = []
   /** Killed on purpose, or being started again. */
@@ -88,6 +91,9 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
         await sleep(fault.forMs)
         return signalGroup(pid, 'SIGCONT')
       }
+      case 'backfill':
+        survived.backfills += 1
+        return killedBackfill(world, fault)
       case 'reset':
         return world.links[fault.link].reset()
       case 'drop-doorbells':

@@ -99,6 +99,18 @@ export const sabotages: readonly Sabotage[] = [
       ),
   },
   {
+    name: 'a row that was sent again with what it had been before',
+    expected: { promise: 'I4', kind: 'stale', says: /was read as change/ },
+    run: (world) =>
+      unseen(
+        world,
+        `insert into bronze.events (event_id, source, source_table, key, version, op, after, kafka_topic, kafka_partition, kafka_offset)
+         select e.event_id || '-read', e.source, e.source_table, e.key, (select max(n.version) + 1 from bronze.events n where (n.source_table, n.key) = (e.source_table, e.key)),
+           'read', e.after, e.kafka_topic, e.kafka_partition, e.kafka_offset
+         from bronze.events e where e.op = 'update' and e.source_table = 'public.leads' order by e.version limit 1 offset 1`,
+      ),
+  },
+  {
     name: 'two events of a row with their versions changed round',
     expected: { promise: 'I4', kind: 'broken', says: /committed as .* but by version/ },
     run: async (world) => {

@@ -28,6 +28,8 @@ export type Fault =
   /** Each connection that brings so many more bytes in this direction is reset in the midst of them. */
   | { readonly kind: 'cut'; readonly link: LinkName; readonly afterBytes: number; readonly toServer: boolean; readonly forMs: number }
   | { readonly kind: 'refuse'; readonly link: LinkName; readonly forMs: number }
+  /** Somebody sends every lead once more, and is killed in the midst of it; the next one goes on where this one was. */
+  | { readonly kind: 'backfill'; readonly rate: number; readonly forMs: number }
   | { readonly kind: 'drop-doorbells' | 'double-doorbells'; readonly count: number; readonly forMs: number }
 
 export type Planned = Fault & { readonly atMs: number }
@@ -63,6 +65,7 @@ const restMs = 2_000
 /** What can have one fault at a time. */
 export function targetOf(fault: Fault): string {
   if ('part' in fault) return fault.part
+  if (fault.kind === 'backfill') return fault.kind
   return 'link' in fault ? fault.link : 'doorbells'
 }
 
@@ -102,6 +105,7 @@ const deck: readonly Draw[] = [
     forMs: random.whole(2_000, 6_000),
   })),
   (random) => ({ kind: 'refuse', link: random.pick(linkNames), forMs: random.whole(500, 4_000) }),
+  (random) => ({ kind: 'backfill', rate: random.whole(10, 200), forMs: random.whole(2_000, 8_000) }),
   (random) => ({ kind: 'drop-doorbells', count: random.whole(1, 5), forMs: 200 }),
   (random) => ({ kind: 'double-doorbells', count: random.whole(1, 5), forMs: 200 }),
 ]
@@ -135,6 +139,8 @@ export function wordsOf(fault: Fault): string {
       return `${fault.link} cut after ${fault.afterBytes} bytes ${fault.toServer ? 'to' : 'from'} the server, for ${seconds(fault.forMs)}`
     case 'refuse':
       return `${fault.link} refuses connections for ${seconds(fault.forMs)}`
+    case 'backfill':
+      return `a backfill of ${fault.rate} leads a second, killed after ${seconds(fault.forMs)}`
     case 'drop-doorbells':
       return `the next ${fault.count} doorbells dropped`
     case 'double-doorbells':

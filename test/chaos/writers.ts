@@ -156,6 +156,8 @@ interface Write {
   upsert(table: Table, ids: readonly string[], row: Row): Promise<void>
   update(table: Table, ids: readonly string[], change: Row): Promise<void>
   remove(table: Table, ids: readonly string[]): Promise<void>
+  /** Empties the table: a delete for each of its rows. */
+  truncate(table: Table): Promise<void>
   /** Another key for a row: the old one is gone, the new one is there. Fails where the new one is taken. */
   rename(table: Table, from: string, to: string): Promise<void>
   /** Runs the work in a savepoint that is rolled back. */
@@ -194,10 +196,12 @@ const plans = {
     throw new RolledBack()
   },
   rename: (random, table, write) => write.rename(table, random.pick(table.ids), random.pick(table.ids)),
+  // Leads are referred to, and can't be emptied alone.
+  truncate: (_, table, write) => (table.name === 'leads' ? Promise.resolve() : write.truncate(table)),
 } satisfies Record<string, Plan>
 
 function planOf(random: Random): Plan {
-  return plans[random.weighted({ upsert: 34, update: 28, remove: 12, twice: 8, anew: 5, savepoint: 5, rollback: 5, rename: 3 })]
+  return plans[random.weighted({ upsert: 34, update: 28, remove: 12, twice: 8, anew: 5, savepoint: 5, rollback: 5, rename: 3, truncate: 0.3 })]
 }
 
 function createWrite(client: pg.Client, nextToken: () => string): Write {
@@ -255,6 +259,14 @@ function createWrite(client: pg.Client, nextToken: () => string): Write {
     remove: async (table, ids) => {
       const token = nextToken()
       await changed(token, table, `delete from public.${table.name} t where t.id in ${locked(table)} returning t.id`, [ids], false)
+    },
+    truncate: async (table) => {
+      const token = nextToken()
+      await client.query(`lock table public.${table.name} in access exclusive mode`)
+      const { rows } = await client.query<{ id: string }>(`select id from public.${table.name}`)
+      await client.query(`truncate public.${table.name}`)
+      const ids = rows.map(({ id }) => id)
+      if (ids.length > 0) await record(token, table, ids, false)
     },
     rename: async (table, from, to) => {
       const token = nextToken()

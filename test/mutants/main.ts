@@ -59,7 +59,9 @@ async function mustPass(chosen: readonly Guard[], copies: readonly Copy[]): Prom
     copies.map(async (copy) => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         process.stderr.write(`  ${next.project}: ${next.files.length} files or folders of tests, with nothing taken out\n`)
-        const [first] = await copy.failing(next.project, next.files)
+        // Once more where a busy machine made one fail: what fails twice is broken.
+        const broken = (await copy.failing(next.project, next.files)).length > 0
+        const [first] = broken ? await copy.failing(next.project, next.files) : []
         if (first !== undefined) throw new Error(`With nothing taken out, '${first.test}' fails: ${first.reason} Mend that first.`)
       }
     }),

@@ -26,10 +26,17 @@ export function judgeHistory({
 
 function judgeRow(row: string, expected: readonly Recorded[], events: readonly BronzeEvent[]): readonly Finding[] {
   const findings: Finding[] = []
-  const actual = events.filter((event, at) => !isCascade(event, events[at - 1]))
+  const changes = events.filter(({ read }) => !read)
+  const actual = changes.filter((event, at) => !isCascade(event, changes[at - 1]))
+  for (const { eventId, token, version } of events.filter(({ read }) => read)) {
+    const before = changes.findLast((change) => change.version < version)
+    const stood = before?.alive === true ? before.token : null
+    if (token !== stood) findings.push(finding('I4', 'stale', `${row}: ${eventId} was read as change ${token}, where ${stood ?? 'nothing'} stood`))
+  }
   const wanted = expected.map((change) => (change.alive ? change.token : DELETE))
   const found = actual.map((event) => (event.alive ? String(event.token) : DELETE))
   if (wanted.join() === found.join()) return findings
+  const stale = findings.length
   const [wants, has] = [countsOf(wanted), countsOf(found)]
   for (const token of new Set([...wanted, ...found])) {
     const [want, have] = [wants.get(token) ?? 0, has.get(token) ?? 0]
@@ -38,7 +45,7 @@ function judgeRow(row: string, expected: readonly Recorded[], events: readonly B
     else if (want === 0 && token !== DELETE) findings.push(finding('I1', 'broken', `${row}: ${what} is in bronze and was never committed`))
     else if (have > want) findings.push(finding('I2', 'doubled', `${row}: ${what} is in bronze ${have} times instead of ${want}`))
   }
-  if (findings.length === 0) findings.push(finding('I4', 'broken', `${row}: committed as ${wanted.join(' ')}, but by version ${found.join(' ')}`))
+  if (findings.length === stale) findings.push(finding('I4', 'broken', `${row}: committed as ${wanted.join(' ')}, but by version ${found.join(' ')}`))
   return findings
 }
 

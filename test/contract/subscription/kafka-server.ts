@@ -10,6 +10,7 @@ import { kafkaClient } from '../../../shared/adapters/kafka/connection.ts'
 import { kafkaFault } from '../../../shared/adapters/kafka/faults.ts'
 import { kafkaSubscription } from '../../../shared/adapters/kafka/subscription.ts'
 import type { Log } from '../../../shared/ports/log.ts'
+import { eventually } from '../../support/poll.ts'
 import type { SubscriptionSubject } from './subject.ts'
 
 export interface RealKafka {
@@ -80,6 +81,8 @@ export function realKafka(): RealKafka {
         waitForLeaders: true,
         topics: [{ topic, numPartitions: 4, configEntries: [{ name: 'max.message.bytes', value: String(LARGEST) }] }],
       })
+      // The broker reads its record of groups part by part when it comes up; until then it answers for none of the part.
+      await eventually('the group has its coordinator', () => there(admin).fetchOffsets({ groupId: group, topics: [topic] }))
       const kafka = () => kafkaClient({ brokers, ssl: false, ca: undefined, sasl: undefined }, { clientId: 'test-subscription', log: quiet })
       return {
         topic,
