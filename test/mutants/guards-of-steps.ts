@@ -185,7 +185,7 @@ export const guardsOfSteps: readonly Guard[] = [
     file: `${POSTGRES}/write-statement.ts`,
     line: ' for share of f`',
     sabotage: '`',
-    tests: ['contract', 'test/contract/sink/postgres-floor.test.ts'],
+    tests: ['contract', 'test/contract/sink/postgres-guards.test.ts'],
   },
   {
     name: 'an event that bronze had already is counted as a duplicate',

@@ -50,7 +50,10 @@ describe('the pool', () => {
     )
     abort.abort(new Error('stop'))
     await expect(slow).rejects.toThrow('stop')
+    // On a connection of its own, while the other still sleeps.
+    const began = Date.now()
     expect((await db.query({ text: 'select 2 as n', values: [] }, { signal })).rows).toEqual([{ n: '2' }])
+    expect(Date.now() - began).toBeLessThan(15_000)
     await db.close()
   })
 
