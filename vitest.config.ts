@@ -13,7 +13,7 @@ export default defineConfig({
     allowOnly: false,
     projects: [
       { test: { name: 'unit', include: files('test/unit'), setupFiles } },
-      { test: { name: 'architecture', include: files('test/architecture'), setupFiles, testTimeout: 60_000 } },
+      { test: { name: 'architecture', include: files('test/architecture'), setupFiles, testTimeout: 60_000, hookTimeout: 60_000 } },
       { test: { name: 'flow', include: files('test/flow/memory'), setupFiles, testTimeout: 60_000 } },
       { test: { name: 'contract', include: files('test/contract'), exclude: files('test/contract/source'), setupFiles, ...onRealServers } },
       // Each file has a Postgres of its own; two at a time.
