@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { topicOf } from '../../shared/engine/define.ts'
 import { leads } from '../../shared/tables/leads.ts'
+import { countCpu } from './cpu.ts'
 import { countLeads } from './elasticsearch.ts'
 import { difference } from './edge-difference.ts'
 import type { Report } from './report.ts'
@@ -106,6 +107,7 @@ interface Aggregated {
 async function endToEnd(stack: BenchStack, rows: number, into: readonly Consumer[]): Promise<Record<string, unknown>> {
   const mark = `bench ${randomUUID()}`
   const before = await stack.edgeStats()
+  const cpu = await countCpu(stack)
   const base = new Map(await Promise.all(into.map(async (consumer) => [consumer, await consumed(stack, consumer)] as const)))
   const arrived = async (consumer: Consumer): Promise<number> => {
     await until(`rows in ${consumer}`, async () => (await consumed(stack, consumer)) >= (base.get(consumer) ?? 0) + rows, 50, LONGEST_MS)
@@ -114,6 +116,7 @@ async function endToEnd(stack: BenchStack, rows: number, into: readonly Consumer
     return Date.now()
   }
   const [insertMs, ...ends] = await Promise.all([insertLeads(stack.source, 'public.leads', mark, rows), ...into.map(arrived)])
+  const cpuPerRow = (await cpu?.(rows)) ?? null
   const { firstMs } = await commitSpan(stack.source, 'public.leads', mark)
   const sinks = await Promise.all(
     into.map(async (consumer, at) => {
@@ -122,7 +125,7 @@ async function endToEnd(stack: BenchStack, rows: number, into: readonly Consumer
     }),
   )
   const slowest = Math.min(...sinks.map(([, { rowsPerSecond }]) => rowsPerSecond))
-  return { rows, rowsPerSecond: slowest, insertMs: Math.round(insertMs), sinks: Object.fromEntries(sinks), edge: difference(before, await stack.edgeStats()) }
+  return { rows, rowsPerSecond: slowest, insertMs: Math.round(insertMs), sinks: Object.fromEntries(sinks), cpuPerRow, edge: difference(before, await stack.edgeStats()) }
 }
 
 async function caughtUp(stack: BenchStack, which: readonly Consumer[] = consumers): Promise<void> {

@@ -1,0 +1,71 @@
+/** CPU seconds of each part of the stack over a stretch of work, from the kernel's own counts: what a row costs, and where. Linux only. */
+import { readdirSync, readFileSync } from 'node:fs'
+import type { BenchStack } from './stack.ts'
+
+/** Microseconds a row by part; the two databases of the one cluster are told apart, what Postgres does for both (WAL, checkpoints) is `postgres rest`. */
+export type CpuPerRow = Readonly<Record<string, number>>
+
+const TICK_MS = 10
+
+/** Begins to count; what it gives ends the count and divides it by `rows`. Null without /proc. */
+export async function countCpu(stack: BenchStack): Promise<((rows: number) => Promise<CpuPerRow>) | null> {
+  const before = await used(stack)
+  if (before === null) return null
+  return async (rows) => {
+    const now = (await used(stack)) ?? new Map<string, number>()
+    return Object.fromEntries([...now].map(([part, ms]) => [part, round(((ms - (before.get(part) ?? 0)) * 1_000) / rows)]))
+  }
+}
+
+/** Milliseconds since each part began. */
+async function used({ info, source }: BenchStack): Promise<Map<string, number> | null> {
+  const tree = processTree()
+  if (tree === null) return null
+  const { rows } = await source.query<{ pid: number; part: string }>(
+    `select pid, case when application_name = 'afluente-bench' then 'bench''s inserts and looks' else concat('postgres ', datname) end as part from pg_stat_activity where datname is not null`,
+  )
+  const partOf = new Map(rows.map(({ pid, part }) => [pid, part]))
+  const sums = new Map<string, number>()
+  const add = (part: string, ms: number) => sums.set(part, (sums.get(part) ?? 0) + ms)
+  for (const [part, root] of Object.entries(info.processes)) {
+    for (const one of descendants(tree, root)) add(part === 'postgres' ? (partOf.get(one.pid) ?? 'postgres rest') : part, one.ms)
+  }
+  add('bench', process.cpuUsage().user / 1_000 + process.cpuUsage().system / 1_000)
+  return sums
+}
+
+interface Process {
+  readonly pid: number
+  readonly parent: number
+  /** With the children that have ended. */
+  readonly ms: number
+}
+
+function processTree(): readonly Process[] | null {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((name) => processOf(Number(name)))
+  } catch {
+    return null
+  }
+}
+
+function processOf(pid: number): readonly Process[] {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+    const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0)
+    return [{ pid, parent: Number(fields[1]), ms: ticks * TICK_MS }]
+  } catch {
+    return []
+  }
+}
+
+function descendants(tree: readonly Process[], root: number): readonly Process[] {
+  const children = tree.filter(({ parent }) => parent === root)
+  return [...tree.filter(({ pid }) => pid === root), ...children.flatMap(({ pid }) => descendants(tree, pid))]
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10
+}
