@@ -125,7 +125,14 @@ async function endToEnd(stack: BenchStack, rows: number, into: readonly Consumer
     }),
   )
   const slowest = Math.min(...sinks.map(([, { rowsPerSecond }]) => rowsPerSecond))
-  return { rows, rowsPerSecond: slowest, insertMs: Math.round(insertMs), sinks: Object.fromEntries(sinks), cpuPerRow, edge: difference(before, await stack.edgeStats()) }
+  return {
+    rows,
+    rowsPerSecond: slowest,
+    insertMs: Math.round(insertMs),
+    sinks: Object.fromEntries(sinks),
+    cpuPerRow,
+    edge: difference(before, await stack.edgeStats()),
+  }
 }
 
 async function caughtUp(stack: BenchStack, which: readonly Consumer[] = consumers): Promise<void> {

@@ -63,12 +63,12 @@ function readRecord(cursor: Cursor, { appendedAt, context, offset, timestamp }: 
   const attributes = cursor.byte()
   const sinceFirst = cursor.varint()
   const sinceOffset = cursor.varint()
-  const key = cursor.text()
-  const value = cursor.text()
+  const key = cursor.span()
+  const value = cursor.span()
   const headers: Record<string, string | string[]> = {}
   for (let left = cursor.varint(), place = 0; left > 0; left -= 1, place += 1) {
-    const name = cursor.name(place)
-    const text = cursor.text() ?? ''
+    const name = cursor.repeated(2 * place)?.text ?? ''
+    const text = cursor.repeated(2 * place + 1, key)?.text ?? ''
     const before = Object.hasOwn(headers, name) ? headers[name] : undefined
     headers[name] = before === undefined ? text : typeof before === 'string' ? [before, text] : [...before, text]
   }
@@ -78,19 +78,26 @@ function readRecord(cursor: Cursor, { appendedAt, context, offset, timestamp }: 
     attributes,
     timestamp: appendedAt ?? String(timestamp + sinceFirst),
     offset: String(offset + sinceOffset),
-    key,
-    value,
+    key: key?.text ?? null,
+    value: value?.text ?? null,
     headers,
     isControlRecord: false,
     batchContext: context,
   }
 }
 
+/** A text and where its bytes stand. */
+interface Span {
+  readonly text: string
+  readonly begin: number
+  readonly end: number
+}
+
 class Cursor {
   at = 0
   private readonly buffer: Buffer
-  /** Records of a topic mostly have the same headers in the same order: a name that stands where it stood in the record before is not read again. */
-  private readonly names: { readonly text: string; readonly bytes: Uint8Array }[] = []
+  /** The names and values of headers as they were read last, by their place in a record. */
+  private readonly last: (Span | null)[] = []
 
   constructor(buffer: Buffer) {
     this.buffer = buffer
@@ -111,27 +118,36 @@ class Cursor {
     return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2
   }
 
-  text(): string | null {
+  /** A length and so many bytes of text; null where the length says so. */
+  span(): Span | null {
     const length = this.varint()
     if (length < 0) return null
     const begin = this.at
     this.at += length
-    return this.buffer.toString('utf8', begin, this.at)
+    return { text: this.buffer.toString('utf8', begin, this.at), begin, end: this.at }
   }
 
-  name(place: number): string {
-    const length = this.varint()
+  /**
+   * The same for what is most likely the text that stood at this `place` in the record before, or `like`: records of a topic have the same
+   * headers in the same order, most of them with the same values, one with the record's key. Making a text of bytes is a call into the
+   * runtime (the most of what a record costs in workerd), comparing them is not.
+   */
+  repeated(place: number, like: Span | null = null): Span | null {
     const begin = this.at
+    const length = this.varint()
+    const last = this.last[place] ?? null
+    const known = last !== null && this.stands(last, length) ? last : like !== null && this.stands(like, length) ? like : null
+    if (known === null) {
+      this.at = begin
+      return (this.last[place] = this.span())
+    }
     this.at += length
-    const known = this.names[place]
-    if (known !== undefined && known.bytes.length === length && this.isAt(begin, known.bytes)) return known.text
-    const text = this.buffer.toString('utf8', begin, this.at)
-    this.names[place] = { text, bytes: this.buffer.subarray(begin, this.at) }
-    return text
+    return known
   }
 
-  private isAt(begin: number, bytes: Uint8Array): boolean {
-    for (let at = 0; at < bytes.length; at += 1) if (this.buffer[begin + at] !== bytes[at]) return false
+  private stands({ begin, end }: Span, length: number): boolean {
+    if (end - begin !== length) return false
+    for (let at = 0; at < length; at += 1) if (this.buffer[begin + at] !== this.buffer[this.at + at]) return false
     return true
   }
 }

@@ -124,6 +124,23 @@ describe('records are read as kafkajs reads them', () => {
     )
   })
 
+  test('headers that stand as they stood before, or almost, or as the key', async () => {
+    const few = fc.constantFrom('[1]', '[2]', '[10]', 'é', 'è', '')
+    const alike = fc.record({
+      key: fc.option(few),
+      value: fc.constant('{}'),
+      headers: fc.record({ ce_subject: few, ce_time: few, traceparent: few }, { requiredKeys: ['ce_time'] }),
+      timestampDelta: fc.constant(0),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(alike, { minLength: 2, maxLength: 8 }), async (messages) => {
+        const raw = answerOf([{ topic: 'afluente.public.leads', partitions: [{ partition: 0, records: await batchOf(messages) }] }])
+        expect(asText(decodeFetch(raw))).toEqual(asText(await theirs(raw)))
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   test('offsets and times go on from those of their batch', async () => {
     const batch = await batchOf([
       { key: '[1]', value: '1', headers: {}, timestampDelta: 0 },
