@@ -94,8 +94,8 @@ function beginning(operatorSchemas: readonly string[], more: Readonly<Record<str
 
 /** By SQLSTATE, the longest prefix first. What is not listed is `unavailable`: asking again loses nothing. */
 const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string])[] = [
-  ['42P01', 'misconfigured', 'What is read has gone from the source.'],
-  ['42703', 'misconfigured', 'A column has gone from the source.'],
+  ['42P01', 'misconfigured', 'Check its name, and whether it was dropped or renamed in the source.'],
+  ['42703', 'misconfigured', 'Check its name, and whether it was dropped or renamed in the source.'],
   [
     '42501',
     'misconfigured',

@@ -34,7 +34,7 @@ export function sourceRows({ db }: { readonly db: ReadOnlyDb }): SourceRows {
         await db.read(conditionProbe(shape, condition), options)
         await db.read(planQuery(shape, selection), options)
       } catch (error) {
-        if (!(error instanceof AfluenteError) || error.kind !== 'refused') throw error
+        if (!(error instanceof AfluenteError) || !isOfCondition(error)) throw error
         return { ok: false, reason: `the condition can't be asked of ${table}: ${error.message.replace(/\.$/, '')}` }
       }
       return { ok: true }
@@ -54,6 +54,11 @@ export function sourceRows({ db }: { readonly db: ReadOnlyDb }): SourceRows {
       return rows.map(rowOf)
     },
   }
+}
+
+/** The table was found: what isn't there now is a name that the condition says. */
+function isOfCondition({ code, kind }: AfluenteError): boolean {
+  return kind === 'refused' || code === '42703' || code === '42P01'
 }
 
 function rowOf(row: Readonly<Record<string, unknown>>): SourceRow {
