@@ -62,8 +62,10 @@ export const guardsOfReplays: readonly Guard[] = [
   {
     name: 'following never puts an old row over a new one',
     file: 'sql/0287_ops_follow_shadow.sql',
-    line: ' and s._version >= l._version)',
-    sabotage: ' and s._version = l._version) and true',
+    line: `not exists (select from %1$s as s where %5$s and s._version >= l._version)
+     on conflict (%6$s) do update set %7$s where excluded._version > t._version'`,
+    sabotage: `true
+     on conflict (%6$s) do update set %7$s'`,
     tests: ON_POSTGRES,
   },
   {

@@ -131,6 +131,7 @@ describe('replays from bronze in Postgres', () => {
     expect(await replays.find(job.id, options)).toMatchObject({ done: 1, accepted: 1 })
     await take()
     await expect(replays.settle({ ...settlement, position: `${page.position}x` }, options)).rejects.toMatchObject({ kind: 'fenced' })
+    expect(await replays.find(job.id, options)).toMatchObject({ done: 1, accepted: 1 })
     expect((await replays.page(job, 10, options)).events).toHaveLength(1)
   })
 
@@ -291,6 +292,16 @@ describe('a shadow of a table', () => {
     const stands = new Map((await rows()).map(({ id, version }) => [id, Number(version)]))
     expect([...written].filter(([id, version]) => stands.get(id) !== version)).toEqual([])
     await lost(client)
+  })
+
+  test('keeps what it has newer than the live one', async () => {
+    const { ask, client, events, pass, rows, swap } = await made()
+    await ask('shadow')
+    await pass()
+    await client.query(`update silver.leads set name = 'old', _version = _version - 1000 where _version = $1`, [events[0]?.version])
+    await swap()
+    await pass()
+    expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'c'])
   })
 
   test('is left alone by a swap under an old epoch', async () => {
