@@ -49,6 +49,8 @@ import type { Purges, Tombstones } from '../shared/ports/purges.ts'
 import type { Shadows } from '../shared/ports/shadows.ts'
 import type { Sink } from '../shared/ports/sink.ts'
 import type { Copies } from '../shared/ports/traces.ts'
+import { createComparing } from './comparing.ts'
+import { reconcileDue } from './cron/reconcile.ts'
 import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
 import { sourceProbe } from './api/ready.ts'
 import type { CronDeps } from './cron/handler.ts'
@@ -62,6 +64,8 @@ const RUN_CONNECTIONS = 3
 /** An available-now run that has more to read goes on with the next minute's wake-up. */
 const AVAILABLE_NOW_BUDGET_MS = 50_000
 const API_CONNECTIONS = 2
+/** A cron of each minute may run for a quarter of an hour; what is not over by then is taken for hanging. */
+const RECONCILE_BUDGET_MS = 600_000
 
 export function runtime(base: Fields) {
   return { clock: systemClock(), log: consoleLog({ base }), random: Math.random }
@@ -177,7 +181,22 @@ export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
     outbox: outboxOf(settings),
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
     purge: (options) => purgeTombstones(settings, options),
+    reconcile: () => reconcileScheduled(settings, { signal: AbortSignal.timeout(RECONCILE_BUDGET_MS) }),
     log: runtime({ function: 'cron' }).log,
+  }
+}
+
+/** Nothing where no SOURCE_DATABASE_URL is given: then only the command line compares. */
+async function reconcileScheduled(settings: WorkerSettings, options: Cancellable): Promise<void> {
+  const { sourceUrl } = settings
+  if (sourceUrl === undefined) return
+  const { clock, log } = runtime({ function: 'reconcile' })
+  const db = analyticsDb(settings, 1)
+  const comparing = createComparing({ pipeline, settings: { ...settings, sourceUrl }, analytics: db, log })
+  try {
+    await reconcileDue({ ...comparing, pipeline, owner: crypto.randomUUID(), clock, log }, options)
+  } finally {
+    await Promise.allSettled([comparing.close(), db.close()])
   }
 }
 

@@ -14,6 +14,8 @@ export interface CronDeps {
   readonly ring: (options: Cancellable) => Promise<void>
   /** Purges the tombstones that are due. */
   readonly purge: (options: Cancellable) => Promise<void>
+  /** Compares the table whose turn it is with its copies. It has a time of its own: a sweep's is too short. */
+  readonly reconcile: () => Promise<void>
   readonly log: Log
 }
 
@@ -26,6 +28,7 @@ export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<vo
     ...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))),
     attempt(deps, 'outbox', () => sweepOutbox(deps, signal)),
     attempt(deps, 'purge', () => deps.purge({ signal })),
+    attempt(deps, 'reconcile', () => deps.reconcile()),
   ])
 }
 

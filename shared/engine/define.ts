@@ -5,6 +5,7 @@
 import type { EtlJob } from '../tables/etl-job.ts'
 import { type Columns, qualifiedName, type SourceTable } from '../tables/table.ts'
 import type { Duration } from './duration.ts'
+import type { ReconcileSchedule } from './reconcile-schedule.ts'
 
 type AnyTable = { readonly schema: string; readonly name: string; readonly key: readonly string[]; readonly columns: Columns }
 
@@ -72,6 +73,8 @@ export interface Pipeline<T extends AnyTable = AnyTable> {
   /** Left out: one shard. */
   readonly capture?: Capture
   readonly consumers: Readonly<Record<string, Consumer<T>>>
+  /** How often each table is compared with its copies by itself. Left out: once a day, repairing nothing. */
+  readonly reconcile?: ReconcileSchedule | 'never'
   /** Jobs that copy what can only be read into silver, by name. */
   readonly etl?: Readonly<Record<string, EtlJob>>
 }
@@ -82,6 +85,7 @@ export interface AnyPipeline {
   readonly topics: Topics
   readonly capture?: Capture
   readonly consumers: Readonly<Record<string, AnyConsumer>>
+  readonly reconcile?: ReconcileSchedule | 'never'
   readonly etl?: Readonly<Record<string, EtlJob>>
 }
 

@@ -23,6 +23,7 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
     ...pipeline.tables.flatMap(tableFaults),
     ...topicFaults(pipeline),
     ...captureFaults(pipeline),
+    ...reconcileFaults(pipeline),
     ...[...topics]
       .filter((topic) => topics.has(deadLetterTopicOf(topic)))
       .map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
@@ -80,6 +81,17 @@ function topicFaults({ topics }: AnyPipeline): string[] {
 function captureFaults(pipeline: AnyPipeline): string[] {
   const shards = shardsOf(pipeline)
   return isWhole(shards, 1, 64) ? [] : [`capture.shards: ${shards} is not a whole number from 1 to 64.`]
+}
+
+function reconcileFaults({ reconcile }: AnyPipeline): string[] {
+  if (reconcile === undefined || reconcile === 'never') return []
+  try {
+    return milliseconds(reconcile.every) >= 60_000
+      ? []
+      : [`reconcile.every: '${reconcile.every}' is less than a minute, which is how often the Worker's cron looks.`]
+  } catch {
+    return [`reconcile.every: '${reconcile.every}' is no length of time; write a number and s, m, h or d: '24h'.`]
+  }
 }
 
 function consumerFaults(name: string, consumer: AnyConsumer, topics: ReadonlySet<string>, tables: readonly SourceTable[]): string[] {

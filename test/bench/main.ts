@@ -6,6 +6,7 @@ import { capture } from './capture.ts'
 import { counters, countersBench } from './counters.ts'
 import { latency } from './latency.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
+import { reconcile, withoutSchedule } from './reconcile.ts'
 import { redrive } from './redrive.ts'
 import { createReport, words } from './report.ts'
 import { ownStack, runningStack } from './stack.ts'
@@ -43,9 +44,9 @@ async function bench(options: BenchOptions): Promise<void> {
       () => countersBench(ending.signal),
       async (bench) => counters(bench, await createReport(name, bench), options),
     )
-  await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal), async (stack) => {
+  await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal, name === 'reconcile' ? withoutSchedule : undefined), async (stack) => {
     const report = await createReport(name, stack)
-    await { backfill, latency, redrive, throughput }[name](stack, report, options)
+    await { backfill, latency, reconcile, redrive, throughput }[name](stack, report, options)
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')

@@ -5,6 +5,7 @@ npm run bench -- throughput [--rows 200000] [--end-to-end] [--attach]
 npm run bench -- redrive    [--rows 10000] [--attach]
 npm run bench -- backfill   [--rows 200000] [--rates 100] [--attach]
 npm run bench -- counters   [--rows 20000] [--rounds 9]
+npm run bench -- reconcile  [--rows 1000000]
 npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
@@ -12,6 +13,7 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
   --end-to-end   leave each hop alone out
   backfill       --rows that are there into Postgres, alone and beside --rates single-row writes a second
   counters       what counting each event's fate costs the Postgres sink, by turns with and without; a Postgres of its own, nothing else
+  reconcile      --rows of leads with ten differences, beside a plain pass over each side; the sinks are filled without the pipeline
   redrive        dead letters, --rows of them, sent through again into each sink
   capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
                  statement, --rounds by turns with and without capture, --claims changes in the outbox, --only some of its three parts`
@@ -19,8 +21,16 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
 const captureParts = ['rows', 'statements', 'claims'] as const
 export type CapturePart = (typeof captureParts)[number]
 
-const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'counters'] as const
-const ROWS = { latency: '200000', throughput: '200000', capture: '100000', redrive: '10000', backfill: '200000', counters: '20000' } as const
+const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters'] as const
+const ROWS = {
+  latency: '200000',
+  throughput: '200000',
+  capture: '100000',
+  redrive: '10000',
+  backfill: '200000',
+  reconcile: '1000000',
+  counters: '20000',
+} as const
 
 export interface BenchOptions {
   readonly name: (typeof names)[number]

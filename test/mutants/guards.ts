@@ -3,6 +3,7 @@
  * nobody notices is a missing test.
  */
 import type { Guard } from './guard.ts'
+import { guardsOfReconcile } from './guards-of-reconcile.ts'
 import { guardsOfReplays } from './guards-of-replays.ts'
 import { guardsOfSteps } from './guards-of-steps.ts'
 import { guardsOfThePurge } from './guards-of-the-purge.ts'
@@ -372,6 +373,7 @@ set enable_nestloop = off`,
   ...guardsOfReplays,
   ...guardsOfTheSource,
   ...guardsOfThePurge,
+  ...guardsOfReconcile,
   ...guardsOfSteps,
   ...guardsOfWords,
 ]

@@ -8,7 +8,7 @@ import type { Cancellable } from '../../ports/cancellable.ts'
 import type { IndexContents, IndexCopy, IndexSum } from '../../ports/reconcile.ts'
 import type { SourceTable } from '../../tables/table.ts'
 import { holdersOf } from './alias.ts'
-import { requestFault } from './faults.ts'
+import { itemsFault, requestFault } from './faults.ts'
 
 export interface IndexContentsDeps {
   readonly client: Client
@@ -85,6 +85,8 @@ export function elasticsearchContents({ client, indices }: IndexContentsDeps): I
     find: (table, keys, floor, { signal }) =>
       asked('reading documents of', table, { signal }, async (index) => {
         const { docs } = await client.mget({ index, ids: keys.map(documentIdOf), _source_includes: ['afluente.version', 'afluente.deleted'] }, { signal })
+        const error = docs.map((doc) => memberOf(doc, 'error')).find((one) => one !== undefined)
+        if (error !== undefined) throw unread(index, error)
         return docs.flatMap((doc, nth) => copyOf(doc, keys[nth] ?? '', floor))
       }),
   }
@@ -114,6 +116,14 @@ function copyOf(doc: unknown, key: string, floor: number): readonly IndexCopy[] 
   const envelope = memberOf(memberOf(doc, '_source'), 'afluente')
   const version = memberOf(envelope, 'version')
   return typeof version === 'number' ? [{ key, version, living: memberOf(envelope, 'deleted') === false && version > floor }] : []
+}
+
+/** The request is well, and a document could not be looked for: what isn't found is no error. */
+function unread(index: string, error: unknown): AfluenteError {
+  const type = memberOf(error, 'type')
+  return type === 'index_not_found_exception' || type === 'index_closed_exception'
+    ? itemsFault('no-index', index, type)
+    : itemsFault('overloaded', index, typeof type === 'string' ? type : 'unknown')
 }
 
 function firstOf(fields: unknown, name: string): unknown {

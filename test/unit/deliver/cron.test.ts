@@ -5,7 +5,14 @@ import type { Backlog } from '../../../shared/ports/outbox.ts'
 
 const empty: Backlog = { rows: 0, oldestMs: null, leased: false, failures: 0, refused: null, keeps: 'images', tables: [] }
 
-function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (consumer: string) => Promise<unknown>; readonly purge?: CronDeps['purge'] } = {}) {
+function stage(
+  over: {
+    readonly backlog?: Backlog | Error
+    readonly wake?: (consumer: string) => Promise<unknown>
+    readonly purge?: CronDeps['purge']
+    readonly reconcile?: CronDeps['reconcile']
+  } = {},
+) {
   const woken: string[] = []
   const lines: { readonly event: string; readonly fields: unknown }[] = []
   let rings = 0
@@ -23,6 +30,7 @@ function stage(over: { readonly backlog?: Backlog | Error; readonly wake?: (cons
       rings += 1
     },
     purge: over.purge ?? (async () => {}),
+    reconcile: over.reconcile ?? (async () => {}),
     log: { info: line, warn: line, error: line },
   }
   return { deps, woken, lines, rings: () => rings, run: () => sweep(deps, { signal: new AbortController().signal }) }
@@ -110,4 +118,15 @@ test('an outbox above its budget is told, and capture is rung all the same', asy
   await run()
   expect(lines).toContainEqual({ event: 'source.outbox-above-budget', fields: { keeps: 'keys', rows: 10_001, oldest_ms: 60_000 } })
   expect(rings()).toBe(1)
+})
+
+test('a table is compared with each sweep; one that fails is told and holds up nothing', async () => {
+  const { run, woken, lines } = stage({
+    reconcile: async () => {
+      throw new AfluenteError('unavailable', 'barrier', 'Nothing was judged.')
+    },
+  })
+  await run()
+  expect(woken).toEqual(['postgres', 'elasticsearch'])
+  expect(lines).toEqual([{ event: 'cron.failed', fields: { part: 'reconcile', code: 'barrier', reason: 'Nothing was judged.' } }])
 })

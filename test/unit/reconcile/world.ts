@@ -111,6 +111,8 @@ export async function world({ lagMs = {}, rows = 30, wrap = (same) => same }: Se
     source,
     log,
     outbox,
+    deps,
+    until: (done: () => boolean) => drive(clock, done, 3_600_000),
     reconciliations: plain.reconciliations,
     silver: rowsOf(silver),
     index: rowsOf(index),
