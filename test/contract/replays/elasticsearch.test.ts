@@ -171,6 +171,15 @@ describe('a shadow of an index', () => {
     expect(held.map(({ aliases }) => aliases[table.name]?.filter)).toEqual([aliasFilterOf(10)])
   })
 
+  test('gives the alias a floor that nobody else knows of any more', async () => {
+    const { client, live, names, swap, table, versions } = await open()
+    const pair = await names()
+    await live(row(table, 'a', 1), row(table, 'b', 20))
+    await client.indices.putAlias({ index: pair.live, name: table.name, filter: aliasFilterOf(10) })
+    await swap()
+    expect(await versions()).toEqual(new Map([['b', 20]]))
+  })
+
   test('whose mapping refuses a document of the live one is not swapped; the live one is written on', async () => {
     const { client, holder, live, names, swap, table } = await open()
     const { shadow } = await names()
