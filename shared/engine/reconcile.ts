@@ -133,14 +133,18 @@ async function reconcile(work: Work): Promise<ReconcileEnd> {
   return { ending: 'done', outcome, found: first.findings }
 }
 
+const FEW_BOUNDARIES = 16
+const FEW_PAGES = 256
+
 async function beginPass({ deps, persistently, run }: Work): Promise<Pass | { readonly reason: string }> {
   const { table } = run.of
   const begun = await persistently('begin', () => deps.outbox.begin(table, run))
   if (begun.status === 'refused') return { reason: begun.reason }
   const boundaries = await persistently('sample', () => deps.silver.sample(table, run))
-  // A copy that has lost most of its rows says little of where keys lie.
-  const own = await persistently('sample', () => deps.source.sample(table, run))
-  return newPass({ asOf: begun.at, reconciliation: begun.reconciliation, boundaries: own.length > 2 * boundaries.length ? own : boundaries })
+  const pass = (of: readonly string[]) => newPass({ asOf: begun.at, reconciliation: begun.reconciliation, boundaries: of })
+  // A copy that has lost its rows can't say where keys lie. Otherwise the source is not read for it.
+  const isLarge = boundaries.length < FEW_BOUNDARIES && (await persistently('pages', () => deps.source.pages(table, run))) > FEW_PAGES
+  return pass(isLarge ? await persistently('sample', () => deps.source.sample(table, run)) : boundaries)
 }
 
 /** False when its time was over before all was read. */
