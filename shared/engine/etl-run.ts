@@ -14,7 +14,7 @@ import { moveRanges } from './etl-ranges.ts'
 import type { EtlStep, EtlStepEnd, EtlStepOptions } from './etl-step.ts'
 import { milliseconds } from './duration.ts'
 import { placeOf, reasonOf } from './reason.ts'
-import { backoff } from './retry.ts'
+import { backoff, retrying } from './retry.ts'
 import { settle } from './settled.ts'
 
 export interface EtlRunDeps {
@@ -49,6 +49,8 @@ export type Moved = { readonly all: boolean; readonly run: EtlRun }
 const LEASE_MS = 30_000
 /** Tries of a run, counted over its life: beyond, it has failed. */
 const MOST_ATTEMPTS = 6
+/** Of writing down that it failed. */
+const RECORD = { baseMs: 50, maxMs: 500, attempts: 4 } as const
 const RETRY = { baseMs: 1_000, maxMs: 60_000 } as const
 
 export function createEtlStep(deps: EtlRunDeps): EtlStep {
@@ -128,7 +130,7 @@ function marks({ loadType }: EtlRun): boolean {
   return loadType === 'incremental' || loadType === 'full'
 }
 
-async function fail({ log, random, store }: EtlRunDeps, lease: EtlLease, run: EtlRun, error: unknown, signal: AbortSignal): Promise<EtlStepEnd> {
+async function fail({ clock, log, random, store }: EtlRunDeps, lease: EtlLease, run: EtlRun, error: unknown, signal: AbortSignal): Promise<EtlStepEnd> {
   const always = new AbortController().signal
   if (signal.aborted) {
     await settle(store.release(lease, { signal: always }))
@@ -141,12 +143,17 @@ async function fail({ log, random, store }: EtlRunDeps, lease: EtlLease, run: Et
   const reason = { error: reasonOf(error), errorTraceback: placeOf(error) }
   const again = actionFor(error) === 'retry' && run.attempt < MOST_ATTEMPTS
   log[again ? 'warn' : 'error']('etl.fault', { job: lease.job, run: lease.run, attempt: run.attempt, again, reason: reason.error })
+  // What broke a page may have broken other connections as well: the next one is new.
+  const surely = <T>(write: () => Promise<T>) => retrying(write, { ...RECORD, clock, random, signal: always })
   if (!again) {
-    return { status: 'ended', run: await store.end(lease, { status: 'failed', ...reason, proven: null, definitionHash: null }, { signal: always }) }
+    return {
+      status: 'ended',
+      run: await surely(() => store.end(lease, { status: 'failed', ...reason, proven: null, definitionHash: null }, { signal: always })),
+    }
   }
   const waits = backoff({ ...RETRY, random })
   let retryMs = waits.next().value
   for (let attempt = 1; attempt < run.attempt; attempt += 1) retryMs = waits.next().value
-  const kept = await store.suspend(lease, { ...reason, retryMs }, { signal: always })
+  const kept = await surely(() => store.suspend(lease, { ...reason, retryMs }, { signal: always }))
   return { status: 'waiting', run: kept, retryMs }
 }

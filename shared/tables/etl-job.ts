@@ -41,8 +41,6 @@ export interface EtlJob {
   readonly cursor: string
   /** Its table in the schema silver. */
   readonly into: string
-  /** A Kafka topic for the rows that a run has changed, once each, as events with the row in silver. */
-  readonly topic?: string
   readonly columns: EtlColumns
   /** Read again before the last watermark: what clocks that step back may hide. A number and ms, s, m, h or d. */
   readonly overlap: string

@@ -4,6 +4,8 @@ import { backfill } from './backfill.ts'
 import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
 import { counters, countersBench } from './counters.ts'
+import { etl } from './etl.ts'
+import { etlDatabases } from './etl-databases.ts'
 import { latency } from './latency.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { reconcile, withoutSchedule } from './reconcile.ts'
@@ -43,6 +45,11 @@ async function bench(options: BenchOptions): Promise<void> {
     return await withStack(
       () => countersBench(ending.signal),
       async (bench) => counters(bench, await createReport(name, bench), options),
+    )
+  if (name === 'etl')
+    return await withStack(
+      () => etlDatabases(ending.signal),
+      async (databases) => etl(databases, await createReport(name, databases), options),
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal, name === 'reconcile' ? withoutSchedule : undefined), async (stack) => {
     const report = await createReport(name, stack)

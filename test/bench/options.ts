@@ -6,6 +6,7 @@ npm run bench -- redrive    [--rows 10000] [--attach]
 npm run bench -- backfill   [--rows 200000] [--rates 100] [--attach]
 npm run bench -- counters   [--rows 20000] [--rounds 9]
 npm run bench -- reconcile  [--rows 1000000]
+npm run bench -- etl        [--rows 500000] [--view-rows 50000]
 npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
@@ -15,13 +16,15 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
   counters       what counting each event's fate costs the Postgres sink, by turns with and without; a Postgres of its own, nothing else
   reconcile      --rows of leads with ten differences, beside a plain pass over each side; the sinks are filled without the pipeline
   redrive        dead letters, --rows of them, sent through again into each sink
+  etl            a job: full load beside COPY, 482 changed, nothing changed, reconcile; --rows from a table, --view-rows
+                 through the view over Chatwoot (0: none); a Postgres of its own, nothing else
   capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
                  statement, --rounds by turns with and without capture, --claims changes in the outbox, --only some of its three parts`
 
 const captureParts = ['rows', 'statements', 'claims'] as const
 export type CapturePart = (typeof captureParts)[number]
 
-const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters'] as const
+const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl'] as const
 const ROWS = {
   latency: '200000',
   throughput: '200000',
@@ -30,6 +33,7 @@ const ROWS = {
   backfill: '200000',
   reconcile: '1000000',
   counters: '20000',
+  etl: '500000',
 } as const
 
 export interface BenchOptions {
@@ -39,6 +43,7 @@ export interface BenchOptions {
   readonly rows: number
   readonly rounds: number
   readonly claims: number
+  readonly viewRows: number
   readonly only: readonly CapturePart[]
   readonly endToEndOnly: boolean
   readonly attach: boolean
@@ -52,6 +57,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rows: { type: 'string' },
     rounds: { type: 'string' },
     claims: { type: 'string' },
+    'view-rows': { type: 'string' },
     only: { type: 'string' },
     'end-to-end': { type: 'boolean' },
     attach: { type: 'boolean' },
@@ -79,6 +85,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rows: Math.round(number(values.rows ?? ROWS[name], 1_000, 10_000_000, 'rows')),
     rounds: Math.round(number(values.rounds ?? '9', 1, 1_000, 'rounds')),
     claims: Math.round(number(values.claims ?? '1000000', 2_000, 10_000_000, 'claims')),
+    viewRows: Math.round(number(values['view-rows'] ?? '50000', 0, 10_000_000, 'view-rows')),
     only: (values.only ?? captureParts.join()).split(',').map(part),
     endToEndOnly: values['end-to-end'] === true,
     attach: values.attach === true,

@@ -15,6 +15,7 @@ const POSTGRES = 'shared/adapters/postgres'
 const SINK = ['contract', 'test/contract/sink/postgres.test.ts', 'test/contract/sink/postgres-guards.test.ts'] as const
 const INDEX = ['contract', 'test/contract/sink/elasticsearch.test.ts'] as const
 const SOURCE = 'test/contract/source'
+const ETL = 'test/contract/etl'
 
 export const guards: readonly Guard[] = [
   // The source.
@@ -376,4 +377,96 @@ set enable_nestloop = off`,
   ...guardsOfReconcile,
   ...guardsOfSteps,
   ...guardsOfWords,
+  // ETL.
+  {
+    name: 'a moment counts once whoever was open at it has ended',
+    file: 'shared/engine/etl-prove.ts',
+    line: 'if (present.open.length === 0) return',
+    sabotage: 'if (present.open.length >= 0) return',
+    tests: ['contract', `${ETL}/losses.test.ts`],
+  },
+  {
+    name: 'who was open and has prepared meanwhile is still open',
+    file: `${POSTGRES}/etl-open.ts`,
+    line: '...(hasGone ? prepared.since.filter((id) => !noted.includes(id)) : []),',
+    sabotage: '...(hasGone ? [] : []),',
+    tests: ['contract', `${ETL}/losses.test.ts`],
+  },
+  {
+    name: 'a page begins after cursor and key, not after the cursor alone',
+    file: `${POSTGRES}/etl-source-queries.ts`,
+    line: "[`(${names.map(quoted).join(', ')}) > (${placed(after, names)})`]",
+    sabotage: "[`${quoted(names[0] ?? '')} > ${placed(after.slice(0, 1), names)}`]",
+    tests: ['contract', `${ETL}/losses.test.ts`],
+  },
+  {
+    name: 'the last stretch is read again',
+    file: `${POSTGRES}/etl-store.ts`,
+    line: "least(typed.watermark_start, $11::timestamptz) - $12 * interval '1 millisecond'",
+    sabotage: "least(typed.watermark_start, $11::timestamptz) - 0 * $12 * interval '1 millisecond'",
+    tests: ['contract', `${ETL}/losses.test.ts`],
+  },
+  {
+    name: 'watermarks keep their microseconds',
+    file: `${POSTGRES}/etl-run-columns.ts`,
+    line: 'HH24:MI:SS.US"Z"',
+    sabotage: 'HH24:MI:SS.MS"000Z"',
+    tests: ['contract', `${ETL}/control-postgres.test.ts`],
+  },
+  {
+    name: 'a page under an old epoch is refused',
+    file: `${POSTGRES}/etl-write-statement.ts`,
+    line: 'where j.job = $1 and j.epoch = $2 and j.execution_id = $3',
+    sabotage: 'where j.job = $1 and $2::bigint is not null and j.execution_id = $3',
+    tests: ['contract', `${ETL}/interrupted.test.ts`],
+  },
+  {
+    name: 'a job’s lease is not taken while it holds',
+    file: `${POSTGRES}/etl-store.ts`,
+    line: 'where j.leased_until <= clock_timestamp()',
+    sabotage: 'where j.leased_until is not null',
+    tests: ['contract', `${ETL}/interrupted.test.ts`],
+  },
+  {
+    name: 'of a job one run is going at a time',
+    file: 'sql/0260_ops_etl_control.sql',
+    line: 'create unique index if not exists etl_control_going',
+    sabotage: 'create index if not exists etl_control_going',
+    tests: ['contract', `${ETL}/control-postgres.test.ts`],
+  },
+  {
+    name: 'no watermark in the future',
+    file: `${POSTGRES}/etl-control.ts`,
+    line: 'where at <= clock_timestamp() and not exists',
+    sabotage: 'where at is not null and not exists',
+    tests: ['contract', `${ETL}/control-postgres.test.ts`],
+  },
+  {
+    name: 'a row whose hash stands there is not touched',
+    file: `${POSTGRES}/etl-write-statement.ts`,
+    line: 'or s._hash is distinct from i._hash)',
+    sabotage: 'or s._hash is not null or i._hash is not null)',
+    tests: ['contract', `${ETL}/run.test.ts`],
+  },
+  {
+    name: 'a hash tells what prints otherwise, though Postgres calls it equal',
+    file: `${POSTGRES}/etl-columns.ts`,
+    line: "const PLAIN = ['smallint',",
+    sabotage: "const PLAIN = ['numeric', 'smallint',",
+    tests: ['contract', `${ETL}/run.test.ts`],
+  },
+  {
+    name: 'a row that is rejected has not gone',
+    file: `${POSTGRES}/etl-write-statement.ts`,
+    line: "].join(' and ')}${rejected}`",
+    sabotage: "].join(' and ')}${rejected.slice(0, 0)}`",
+    tests: ['contract', `${ETL}/rows.test.ts`],
+  },
+  {
+    name: 'a page with a value that cleaning would change is not passed on as it is',
+    file: `${POSTGRES}/etl-page.ts`,
+    line: "if (row['odd'] === 't' && !careful) return null",
+    sabotage: "if (row['odd'] === 'never' && !careful) return null",
+    tests: ['contract', `${ETL}/rows.test.ts`],
+  },
 ]

@@ -29,9 +29,10 @@ export function writeStatement(write: PageWrite): Statement {
   const list = names.map(quoted)
   const other = list.filter((name) => !key.includes(name))
   const same = (a: string, b: string) => key.map((name) => `${a}.${name} = ${b}.${name}`).join(' and ')
+  // In the select list arrays are unnested side by side; in FROM each of them would be stored first.
   const arrays = names.map((name) => {
     const packed = page.columns[name]
-    return packed === undefined ? `null::text[]` : `${place(parameterOf(packed))}::${packed.type}[]`
+    return `unnest(${packed === undefined ? 'null::text[]' : `${place(parameterOf(packed))}::${packed.type}[]`}) as ${quoted(name)}`
   })
   const selects = Object.entries(job.columns).map(([name, spec]) => `${landed(quoted(name), spec, page.columns[name]?.type ?? 'text')} as ${quoted(name)}`)
   const rejectedKeys = job.key.map((_, nth) => page.rejected.map(({ key: texts }) => texts[nth] ?? null))
@@ -42,7 +43,7 @@ export function writeStatement(write: PageWrite): Statement {
 
   const text = `with incoming as materialized (
   select ${selects.join(', ')}, u._hash
-  from unnest(${arrays.join(', ')}, ${place(parameterOf(page.hashes))}::bigint[]) as u(${list.join(', ')}, _hash))
+  from (select ${arrays.join(', ')}, unnest(${place(parameterOf(page.hashes))}::bigint[]) as _hash) as u)
 , lease as materialized (
   update ops.etl_job as j set leased_until = clock_timestamp() + interval '${LEASE_MS} milliseconds',
     seen_until = ${dryRun ? 'j.seen_until' : `greatest(j.seen_until, (select ${found} from incoming))`}

@@ -39,12 +39,14 @@ describe('options', () => {
       rows: 200_000,
       rounds: 9,
       claims: 1_000_000,
+      viewRows: 50_000,
       only: ['rows', 'statements', 'claims'],
       endToEndOnly: false,
       attach: false,
     })
     expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
     expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ name: 'capture', rows: 100_000, rounds: 3 })
+    expect(readOptions(['etl', '--view-rows', '0'])).toMatchObject({ name: 'etl', rows: 500_000, viewRows: 0 })
     expect(readOptions(['redrive'])).toMatchObject({ name: 'redrive', rows: 10_000 })
     expect(readOptions(['--help'])).toBe('help')
   })
