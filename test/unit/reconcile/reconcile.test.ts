@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
-import { verdictText } from '../../../shared/engine/reconcile-verdict.ts'
+import { isClean, verdictText } from '../../../shared/engine/reconcile-verdict.ts'
 import type { Pages } from '../../../shared/ports/reconcile.ts'
 import { foundBy, keyOf, NAME, world, type World } from './world.ts'
 
@@ -75,6 +75,7 @@ describe('a reconcile', () => {
     if (end.ending !== 'done') throw new Error(end.ending)
     expect(end.outcome.unopened).toBeGreaterThanOrEqual(40)
     expect(end.found.filter(({ sink }) => sink === 'silver').length).toBe(60 - end.outcome.unopened)
+    expect(isClean({ ...end.outcome, sinks: [] })).toBe(false)
     expect(verdictText(end.outcome)).toMatch(/^at least 0 missing, \d+ different/)
     expect(own.outbox.ended).toBeNull()
   })
