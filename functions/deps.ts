@@ -14,9 +14,10 @@ import { kafkaSubscription } from '../shared/adapters/kafka/subscription.ts'
 import { kafkaWatermarks } from '../shared/adapters/kafka/watermarks.ts'
 import { consoleLog } from '../shared/adapters/log.ts'
 import { postgresControl } from '../shared/adapters/postgres/control.ts'
+import { postgresEtlControl } from '../shared/adapters/postgres/etl-control.ts'
 import { postgresLetters } from '../shared/adapters/postgres/letters.ts'
 import { postgresOperations } from '../shared/adapters/postgres/operations.ts'
-import { type ClosableDb, postgresPool } from '../shared/adapters/postgres/pool.ts'
+import type { ClosableDb } from '../shared/adapters/postgres/pool.ts'
 import { postgresPurges } from '../shared/adapters/postgres/purges.ts'
 import { postgresReconciliations } from '../shared/adapters/postgres/reconciliations.ts'
 import { postgresRedrives } from '../shared/adapters/postgres/redrives.ts'
@@ -51,11 +52,15 @@ import type { Sink } from '../shared/ports/sink.ts'
 import type { Copies } from '../shared/ports/traces.ts'
 import { createComparing } from './comparing.ts'
 import { reconcileDue } from './cron/reconcile.ts'
-import type { ApiDeps, Fleet, Probe } from './api/deps.ts'
+import { analyticsDb, withAnalytics } from './analytics.ts'
+import type { ApiDeps, Probe } from './api/deps.ts'
 import { sourceProbe } from './api/ready.ts'
 import type { CronDeps } from './cron/handler.ts'
 import type { RunOptions } from './deliver/handler.ts'
 import type { Env } from './environment.ts'
+import { createEtlWorker, type EtlWorker, type EtlWorkerDeps } from './etl/handler.ts'
+import { etlSession } from './etl/session.ts'
+import { etlObjectsOf, fleetOf } from './objects.ts'
 
 export const pipeline: AnyPipeline = definition
 
@@ -66,6 +71,8 @@ const AVAILABLE_NOW_BUDGET_MS = 50_000
 const API_CONNECTIONS = 2
 /** A cron of each minute may run for a quarter of an hour; what is not over by then is taken for hanging. */
 const RECONCILE_BUDGET_MS = 600_000
+/** With two of the source below the six that a Worker may wait for. */
+const ETL_CONNECTIONS = 2
 
 export function runtime(base: Fields) {
   return { clock: systemClock(), log: consoleLog({ base }), random: Math.random }
@@ -122,6 +129,25 @@ export function consumerRun(env: Env, name: string, instance: number): (options:
   }
 }
 
+/** The object of an ETL job. */
+export function etlWorker(env: Env, job: string, of: Pick<EtlWorkerDeps, 'alarm' | 'memory'>): EtlWorker {
+  const { clock, log, random } = runtime({ function: 'etl', job })
+  return createEtlWorker({
+    ...of,
+    job,
+    schedules: pipeline.etl?.[job] ?? {},
+    owner: `${job} ${crypto.randomUUID()}`,
+    session: (work) => {
+      const settings = soundSettings(env)
+      return withAnalytics(settings, ETL_CONNECTIONS, (db) => etlSession({ db, jobs: pipeline.etl ?? {}, settings, clock, log, random }, work))
+    },
+    codeVersion: manifest.version,
+    clock,
+    log,
+    random,
+  })
+}
+
 /** What the API needs for one request; `close` after the answer. */
 export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close(): Promise<void> } {
   const { clock, log } = runtime({ function: 'api' })
@@ -144,7 +170,7 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     environment: settings.environment,
     pipeline,
     probes,
-    fleet: fleetOf(env),
+    fleet: fleetOf(env, pipeline),
     control: postgresControl({ db }),
     operations: postgresOperations(db),
     letters: postgresLetters({ db }),
@@ -167,6 +193,8 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
     },
     outbox,
     watermarks,
+    etl: { control: postgresEtlControl({ db }), objects: etlObjectsOf(env) },
+    newId: () => crypto.randomUUID(),
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
     clock,
     log,
@@ -177,10 +205,15 @@ export function apiDeps(env: Env, settings: WorkerSettings): ApiDeps & { close()
 export function cronDeps(env: Env, settings: WorkerSettings): CronDeps {
   return {
     consumers: Object.keys(pipeline.consumers),
-    wake: (consumer) => fleetOf(env).wake(consumer),
+    wake: (consumer) => fleetOf(env, pipeline).wake(consumer),
+    etl: {
+      jobs: Object.keys(pipeline.etl ?? {}),
+      going: (options) => withAnalytics(settings, 1, async (db) => (await postgresEtlControl({ db }).running(options)).map(({ job }) => job)),
+      tick: etlObjectsOf(env).tick,
+    },
     outbox: outboxOf(settings),
     ring: createDoorbell({ supabaseUrl: settings.supabase.url, webhookSecret: settings.webhookSecret }),
-    purge: (options) => purgeTombstones(settings, options),
+    purge: (options) => withAnalytics(settings, 1, (db) => purgeTombstones(settings, db, options)),
     reconcile: () => reconcileScheduled(settings, { signal: AbortSignal.timeout(RECONCILE_BUDGET_MS) }),
     log: runtime({ function: 'cron' }).log,
   }
@@ -191,41 +224,19 @@ async function reconcileScheduled(settings: WorkerSettings, options: Cancellable
   const { sourceUrl } = settings
   if (sourceUrl === undefined) return
   const { clock, log } = runtime({ function: 'reconcile' })
-  const db = analyticsDb(settings, 1)
-  const comparing = createComparing({ pipeline, settings: { ...settings, sourceUrl }, analytics: db, log })
-  try {
-    await reconcileDue({ ...comparing, pipeline, owner: crypto.randomUUID(), clock, log }, options)
-  } finally {
-    await Promise.allSettled([comparing.close(), db.close()])
-  }
+  await withAnalytics(settings, 1, async (db) => {
+    const comparing = createComparing({ pipeline, settings: { ...settings, sourceUrl }, analytics: db, log })
+    await reconcileDue({ ...comparing, pipeline, owner: crypto.randomUUID(), clock, log }, options).finally(() => comparing.close())
+  })
 }
 
-async function purgeTombstones(settings: WorkerSettings, options: Cancellable): Promise<void> {
+async function purgeTombstones(settings: WorkerSettings, db: ClosableDb, options: Cancellable): Promise<void> {
   const { clock, log } = runtime({ function: 'purge' })
-  const db = analyticsDb(settings, 1)
   const purges = postgresPurges({ db })
   const kafka = { kafka: () => kafkaClient(settings.kafka, { clientId: 'afluente-purge', log, retries: 0 }), faultOf: kafkaFault }
   const tombstonesOf = (name: string) => tombstonesOfSink(pipeline.consumers[name], settings, db, purges)
-  const owner = crypto.randomUUID()
-  const control = postgresControl({ db })
-  const parts = { ages: kafkaRecordAges(kafka), watermarks: kafkaWatermarks(kafka), outbox: outboxOf(settings) }
-  try {
-    await createPurge({ pipeline, purges, tombstonesOf, control, ...parts, owner, clock, log })(options)
-  } finally {
-    await db.close()
-  }
-}
-
-/** Durable Objects named `<consumer>:<instance>`. */
-function fleetOf({ DELIVER }: Env): Fleet {
-  const stubs = (consumer: string) =>
-    Array.from({ length: pipeline.consumers[consumer]?.instances ?? 0 }, (_, instance) => DELIVER.get(DELIVER.idFromName(`${consumer}:${instance}`)))
-  return {
-    status: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.status())),
-    wake: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.wake())),
-    stop: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.stop())),
-    resume: (consumer) => Promise.all(stubs(consumer).map(async (stub) => stub.resume())),
-  }
+  const parts = { ages: kafkaRecordAges(kafka), watermarks: kafkaWatermarks(kafka), outbox: outboxOf(settings), control: postgresControl({ db }) }
+  await createPurge({ pipeline, purges, tombstonesOf, ...parts, owner: crypto.randomUUID(), clock, log })(options)
 }
 
 function sinkOf(consumer: AnyConsumer, { elasticsearch }: WorkerSettings, db: ClosableDb, control: Control): Sink {
@@ -262,27 +273,6 @@ function copiesOf({ sink }: AnyConsumer, { elasticsearch }: WorkerSettings, db: 
 
 function outboxOf({ supabase }: WorkerSettings): Outbox {
   return supabaseOutbox({ client: restClient(supabase) })
-}
-
-function analyticsDb(settings: WorkerSettings, max: number): ClosableDb {
-  const { log } = runtime({ function: 'analytics' })
-  let closing = false
-  const db = postgresPool({
-    connectionString: settings.analyticsUrl,
-    max,
-    // A pooler may refuse start-up settings; the client's own limit remains.
-    ...(settings.analyticsPooled ? { statementTimeoutMs: 0 } : {}),
-    onIdleError: ({ code }) => {
-      if (!closing) log.warn('analytics.connection-lost', { code })
-    },
-  })
-  return {
-    ...db,
-    close: () => {
-      closing = true
-      return db.close()
-    },
-  }
 }
 
 function topicsRead(): readonly string[] {

@@ -1,4 +1,4 @@
-/** The one Worker: HTTP, cron and the Durable Objects that deliver. Wiring only. */
+/** The one Worker: HTTP, cron and the Durable Objects that deliver and load. Wiring only. */
 import { createApi } from './api/handler.ts'
 import { misconfiguredApi } from './api/misconfigured.ts'
 import { sweep } from './cron/handler.ts'
@@ -6,6 +6,7 @@ import { apiDeps, cronDeps, runtime, soundSettings } from './deps.ts'
 import type { Env } from './environment.ts'
 
 export { Deliver } from './deliver/durable-object.ts'
+export { Etl } from './etl/durable-object.ts'
 
 /** A cron tick that takes longer has met something that hangs; the next one looks again. */
 const SWEEP_BUDGET_MS = 25_000

@@ -10,6 +10,8 @@ export type Environment = Readonly<Record<string, unknown>>
 /** What a definition asks of its environment, and what is wrong with itself, so that all is told at once. `demandsOf` makes it. */
 export interface Demands {
   readonly writersToElasticsearch: readonly string[]
+  /** The ETL jobs that read Chatwoot. */
+  readonly readersOfChatwoot: readonly string[]
   readonly definitionFaults: readonly string[]
 }
 
@@ -74,6 +76,8 @@ export interface DeploySettings {
   readonly elasticsearch: WorkerSettings['elasticsearch']
   /** Compared with the definition where it is given. */
   readonly sourceUrl: string | undefined
+  /** Read by ETL jobs: what they want is compared with what is there. */
+  readonly chatwootUrl: string | undefined
 }
 
 /** What somebody works with who reads the source and sends through its outbox, from the command line. */
@@ -98,6 +102,8 @@ export interface WorkerSettings {
   /** The source as a role reads it: without it nothing is reconciled by schedule. */
   readonly sourceUrl: string | undefined
   readonly elasticsearch: { readonly url: string; readonly apiKey: string | undefined } | undefined
+  /** The database that ETL jobs read; undefined where the definition has none that does. */
+  readonly chatwootUrl: string | undefined
   readonly webhookSecret: string
   readonly apiToken: string
   readonly environment: string
@@ -105,10 +111,7 @@ export interface WorkerSettings {
 
 const captureShape = { ...kafkaShape, SUPABASE_URL: url('http:', 'https:'), SUPABASE_SERVICE_ROLE_KEY: secret, AFLUENTE_WEBHOOK_SECRET: bearer }
 
-const elasticsearchShape = {
-  ELASTICSEARCH_URL: url('http:', 'https:').optional(),
-  ELASTICSEARCH_API_KEY: z.string().optional(),
-}
+const elasticsearchShape = { ELASTICSEARCH_URL: url('http:', 'https:').optional(), ELASTICSEARCH_API_KEY: z.string().optional() }
 
 const workerShape = {
   ...captureShape,
@@ -118,6 +121,8 @@ const workerShape = {
   /** As above. */
   SOURCE: z.object({ connectionString: z.string() }).optional(),
   SOURCE_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  CHATWOOT: z.object({ connectionString: z.string() }).optional(),
+  CHATWOOT_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   ...elasticsearchShape,
   AFLUENTE_API_TOKEN: bearer,
   AFLUENTE_ENVIRONMENT: z.string().default('local'),
@@ -128,6 +133,7 @@ const deployShape = {
   ...elasticsearchShape,
   ANALYTICS_DATABASE_URL: url('postgres:', 'postgresql:'),
   SOURCE_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  CHATWOOT_DATABASE_URL: url('postgres:', 'postgresql:').optional(),
 }
 
 const operatorShape = {
@@ -161,6 +167,7 @@ export function workerSettings(environment: Environment, demands?: Demands): Wor
     analyticsPooled: values.ANALYTICS !== undefined,
     sourceUrl: values.SOURCE?.connectionString ?? values.SOURCE_DATABASE_URL,
     elasticsearch: elasticsearchOf(values),
+    chatwootUrl: values.CHATWOOT?.connectionString ?? values.CHATWOOT_DATABASE_URL,
     webhookSecret: values.AFLUENTE_WEBHOOK_SECRET,
     apiToken: values.AFLUENTE_API_TOKEN,
     environment: values.AFLUENTE_ENVIRONMENT,
@@ -175,6 +182,7 @@ export function deploySettings(environment: Environment, demands: Demands): Depl
     analyticsUrl: values.ANALYTICS_DATABASE_URL,
     elasticsearch: elasticsearchOf(values),
     sourceUrl: values.SOURCE_DATABASE_URL,
+    chatwootUrl: values.CHATWOOT_DATABASE_URL,
   }
 }
 
@@ -186,14 +194,10 @@ export function operatorSettings(environment: Environment): OperatorSettings {
 
 /** Throws `misconfigured` with every fault, by name, of what the definition needs as well. */
 export function reconcileSettings(environment: Environment, demands: Demands): ReconcileSettings {
-  const values = parse(z.object({ ...operatorShape, ...kafkaShape, ...elasticsearchShape }), environment, kafkaFaults(environment), demands)
-  return {
-    supabase: supabaseOf(values),
-    sourceUrl: values.SOURCE_DATABASE_URL,
-    analyticsUrl: values.ANALYTICS_DATABASE_URL,
-    kafka: kafkaOf(values),
-    elasticsearch: elasticsearchOf(values),
-  }
+  const shape = z.object({ ...operatorShape, ...kafkaShape, ...elasticsearchShape })
+  // ETL jobs are compared with their sources by themselves.
+  const values = parse(shape, environment, kafkaFaults(environment), { ...demands, readersOfChatwoot: [] })
+  return { ...operatorSettings(environment), kafka: kafkaOf(values), elasticsearch: elasticsearchOf(values) }
 }
 
 function workerFaults(environment: Environment): string[] {
@@ -217,10 +221,18 @@ function kafkaFaults(environment: Environment): string[] {
   ]
 }
 
-function needFaults(environment: Environment, { writersToElasticsearch }: Demands): string[] {
-  return writersToElasticsearch.length === 0 || given(environment, 'ELASTICSEARCH_URL')
-    ? []
-    : [`ELASTICSEARCH_URL: missing. The consumer ${writersToElasticsearch.join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`]
+function needFaults(environment: Environment, { readersOfChatwoot, writersToElasticsearch }: Demands): string[] {
+  const has = (...names: readonly string[]) => names.some((name) => given(environment, name))
+  return [
+    ...(writersToElasticsearch.length === 0 || has('ELASTICSEARCH_URL')
+      ? []
+      : [
+          `ELASTICSEARCH_URL: missing. The consumer ${writersToElasticsearch.join(', ')} of shared/pipeline.ts writes there; set it, or take the consumer out.`,
+        ]),
+    ...(readersOfChatwoot.length === 0 || has('CHATWOOT', 'CHATWOOT_DATABASE_URL')
+      ? []
+      : [`CHATWOOT_DATABASE_URL: missing. The ETL job ${readersOfChatwoot.join(', ')} of shared/pipeline.ts reads it; set it, or take the job out of 'etl'.`]),
+  ]
 }
 
 function saslFaults(environment: Environment): string[] {

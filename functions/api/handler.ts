@@ -9,6 +9,8 @@ import { ask } from './asking.ts'
 import { decidingRoutes } from './dead-letters/deciding.ts'
 import { lookingRoutes } from './dead-letters/looking.ts'
 import type { ApiDeps, Fleet } from './deps.ts'
+import { jobRoutes } from './etl/jobs.ts'
+import { runRoutes } from './etl/runs.ts'
 import { metricsText } from './metrics.ts'
 import { readiness } from './ready.ts'
 import { replayRoutes } from './replays/asking.ts'
@@ -61,7 +63,7 @@ export function createApi(deps: ApiDeps): Hono {
     return c.json({ consumers: consumers.map((consumer) => ({ ...summaryOf(consumer), partitions: consumer.partitions })), faults })
   })
   api.get('/api/status', async (c) => {
-    const [{ consumers, outbox, deadLetters, purges, faults }, latency] = await Promise.all([
+    const [{ consumers, outbox, deadLetters, purges, etl, faults }, latency] = await Promise.all([
       survey(deps),
       ask((options) => deps.operations.latency(LATENCY_WINDOW_MS, options), clock),
     ])
@@ -73,6 +75,7 @@ export function createApi(deps: ApiDeps): Hono {
       outbox: outbox.ok ? outbox.value : null,
       deadLetters: deadLetters.ok ? deadLetters.value : null,
       purges: purges.ok ? purges.value : null,
+      etl: etl.ok ? etl.value : null,
       latency: latency.ok ? latency.value : null,
       faults,
     })
@@ -111,6 +114,8 @@ export function createApi(deps: ApiDeps): Hono {
   api.route('/api/replays', replayRoutes(deps))
   api.route('/api/shadows', shadowRoutes(deps))
   api.route('/api/trace', traceRoute(deps))
+  api.route('/api/etl', jobRoutes(deps))
+  api.route('/api/etl', runRoutes(deps))
 
   api.notFound((c) =>
     problemResponse({ status: 404, slug: 'not-found', title: 'There is nothing here', detail: `${c.req.method} ${c.req.path} is no route of this API.` }),

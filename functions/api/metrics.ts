@@ -1,21 +1,15 @@
 /** The counters there are, as Prometheus text (exposition format 0.0.4). Pure but for the asking. */
 import type { PurgeState } from '../../shared/ports/purges.ts'
 import type { Verdict } from '../../shared/ports/reconciliations.ts'
+import type { Clock } from '../../shared/ports/clock.ts'
+import { etlFamilies } from './etl/metrics.ts'
+import { type Family, familyText, gauge } from './family.ts'
 import type { Survey } from './survey.ts'
-
-type Labels = Readonly<Record<string, string | number>>
-
-interface Family {
-  readonly name: string
-  readonly type: 'counter' | 'gauge'
-  readonly help: string
-  readonly samples: readonly { readonly labels: Labels; readonly value: number }[]
-}
 
 /** A family whose source did not answer is left out: a zero would say that all is well. */
 export function metricsText(
-  { consumers, outbox, deadLetters, purges, reconciled, faults }: Survey,
-  build: { readonly version: string; readonly environment: string },
+  { consumers, outbox, deadLetters, purges, reconciled, etl, faults }: Survey,
+  build: { readonly version: string; readonly environment: string; readonly clock: Pick<Clock, 'now'> },
 ): string {
   const families: readonly Family[] = [
     gauge('afluente_build_info', 'The version that answers; always 1.', [{ labels: { version: build.version, environment: build.environment }, value: 1 }]),
@@ -76,6 +70,7 @@ export function metricsText(
       : []),
     ...(purges.ok ? purgeFamilies(purges.value) : []),
     ...(reconciled.ok ? reconciledFamilies(reconciled.value) : []),
+    ...(etl.ok ? etlFamilies(etl.value, build.clock.now()) : []),
     gauge(
       'afluente_unanswered',
       'Parts that did not answer when these numbers were gathered.',
@@ -142,19 +137,4 @@ function reconciledFamilies(verdicts: readonly Verdict[]): readonly Family[] {
       verdicts.map(({ problem, table }) => ({ labels: { table }, value: problem === null ? 0 : 1 })),
     ),
   ]
-}
-
-function gauge(name: string, help: string, samples: Family['samples']): Family {
-  return { name, type: 'gauge', help, samples }
-}
-
-function familyText({ name, type, help, samples }: Family): string {
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map(({ labels, value }) => `${name}${labelText(labels)} ${value}\n`).join('')}`
-}
-
-function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) => `${name}="${String(value).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
-  )
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }

@@ -5,6 +5,7 @@ import type { Verdict } from '../../shared/ports/reconciliations.ts'
 import type { Keeps, Outbox } from '../../shared/ports/outbox.ts'
 import { ask } from './asking.ts'
 import type { ApiDeps, Probe } from './deps.ts'
+import { askEtl } from './etl/jobs.ts'
 
 export interface Readiness {
   readonly ok: boolean
@@ -23,13 +24,8 @@ export interface Reconciled {
 }
 
 /** A consumer counts as down while it waits or is halted; one that rests or that an operator stopped does as it was told. */
-export async function readiness({
-  probes,
-  fleet,
-  pipeline,
-  clock,
-  reconciliations,
-}: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeline' | 'clock' | 'reconciliations'>): Promise<Readiness> {
+export async function readiness(deps: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeline' | 'clock' | 'etl' | 'reconciliations'>): Promise<Readiness> {
+  const { clock, fleet, pipeline, probes, reconciliations } = deps
   const verdicts = ask((options) => reconciliations.latest(options), clock)
   const looks = probes.map(async ({ name, look }) => {
     const answer = await ask(look, clock)
@@ -47,7 +43,7 @@ export async function readiness({
       reason: ill.length === 0 ? null : ill.map(({ instance, state, reason }) => `instance ${instance} is ${state}: ${reason}`).join(' '),
     }
   })
-  const parts = await Promise.all([...looks, ...consumers])
+  const parts = (await Promise.all([...looks, ...consumers, etlParts(deps)])).flat()
   const found = await verdicts
   const reconciled = found.ok ? found.value.map((verdict) => reconciledOf(verdict, clock.now())) : null
   return { ok: parts.every(({ ok }) => ok), parts, reconciled }
@@ -60,6 +56,21 @@ function reconciledOf({ outcome, problem, table }: Verdict, nowMs: number): Reco
     ok: outcome === null || isClean(outcome),
     verdict: [...(outcome === null ? [] : [verdictText(outcome, nowMs)]), ...failed].join('; '),
   }
+}
+
+/** An ETL job counts as down when its last run failed, when it is overdue or held up, and when its table was filled by another definition. */
+async function etlParts(deps: Pick<ApiDeps, 'clock' | 'etl' | 'pipeline'>): Promise<Readiness['parts']> {
+  const names = Object.keys(deps.pipeline.etl ?? {})
+  if (names.length === 0) return []
+  const answer = await askEtl(deps)
+  const { latencyMs } = answer
+  if (!answer.ok) return names.map((name) => ({ name: `etl ${name}`, ok: false, latencyMs, reason: answer.reason }))
+  return answer.value.map(({ faults, job, ok }) => ({
+    name: `etl ${job}`,
+    ok,
+    latencyMs,
+    reason: ok ? null : faults.map(({ hint, problem }) => `${problem} ${hint}`).join(' '),
+  }))
 }
 
 const REMARKS = {

@@ -9,6 +9,8 @@ import type { Watermark } from '../../shared/ports/watermarks.ts'
 import type { InstanceStatus } from '../deliver/handler.ts'
 import { type Answer, ask, valueOf } from './asking.ts'
 import type { ApiDeps } from './deps.ts'
+import type { EtlSurvey } from './etl/health.ts'
+import { askEtl } from './etl/jobs.ts'
 
 export interface PartitionLag {
   readonly topic: string
@@ -47,6 +49,7 @@ export interface Survey {
   readonly deadLetters: Answer<readonly DeadLetterCount[]>
   readonly purges: Answer<readonly PurgeState[]>
   readonly reconciled: Answer<readonly Verdict[]>
+  readonly etl: Answer<readonly EtlSurvey[]>
   /** Who did not answer, and why. */
   readonly faults: readonly { readonly part: string; readonly reason: string }[]
 }
@@ -58,13 +61,14 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
   const { pipeline, clock } = deps
   const names = Object.keys(pipeline.consumers)
   const topics = [...new Set(Object.values(pipeline.consumers).flatMap(({ reads }) => reads))]
-  const [progress, watermarks, outbox, deadLetters, purges, reconciled, ...instances] = await Promise.all([
+  const [progress, watermarks, outbox, deadLetters, purges, reconciled, etl, ...instances] = await Promise.all([
     ask((options) => deps.control.progress(options), clock),
     ask((options) => deps.watermarks.read(topics, options), clock),
     ask((options) => deps.outbox.backlog(options), clock),
     ask((options) => deps.operations.deadLetters(options), clock),
     ask((options) => deps.purges.states(options), clock),
     ask((options) => deps.reconciliations.latest(options), clock),
+    askEtl(deps),
     ...names.map((name) => ask(() => deps.fleet.status(name), clock)),
   ])
   const consumers = Object.entries(pipeline.consumers).map(([name, consumer], at) =>
@@ -77,10 +81,11 @@ export async function survey(deps: ApiDeps): Promise<Survey> {
     dead_letters: deadLetters,
     purges,
     reconciliations: reconciled,
+    etl,
     ...Object.fromEntries(names.map((name, at) => [`consumer ${name}`, instances[at]])),
   }
   const faults = Object.entries(asked).flatMap(([part, answer]) => (answer === undefined || answer.ok ? [] : [{ part, reason: answer.reason }]))
-  return { consumers, outbox, deadLetters, purges, reconciled, faults }
+  return { consumers, outbox, deadLetters, purges, reconciled, etl, faults }
 }
 
 function surveyOf(

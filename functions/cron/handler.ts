@@ -9,6 +9,12 @@ export interface CronDeps {
   readonly consumers: readonly string[]
   /** Wakes every instance of one; those that an operator stopped stay so. */
   readonly wake: (consumer: string) => Promise<unknown>
+  /** `going`: the jobs of which a run is going. `tick` asks a job's object to begin what is due, and to work on such a run. */
+  readonly etl: {
+    readonly jobs: readonly string[]
+    readonly going: (options: Cancellable) => Promise<readonly string[]>
+    readonly tick: (job: string, of: { readonly going: boolean }) => Promise<unknown>
+  }
   readonly outbox: Pick<Outbox, 'backlog'>
   /** Rings capture's doorbell. */
   readonly ring: (options: Cancellable) => Promise<void>
@@ -26,10 +32,21 @@ const OVERDUE_MS = 3_000
 export async function sweep(deps: CronDeps, { signal }: Cancellable): Promise<void> {
   await Promise.all([
     ...deps.consumers.map((consumer) => attempt(deps, `wake:${consumer}`, () => deps.wake(consumer))),
+    ...(deps.etl.jobs.length === 0 ? [] : [attempt(deps, 'etl', () => sweepEtl(deps, signal))]),
     attempt(deps, 'outbox', () => sweepOutbox(deps, signal)),
     attempt(deps, 'purge', () => deps.purge({ signal })),
     attempt(deps, 'reconcile', () => deps.reconcile()),
   ])
+}
+
+/** A job's schedule is asked also while nobody can say what is going. */
+async function sweepEtl(deps: CronDeps, signal: AbortSignal): Promise<void> {
+  const { jobs, tick } = deps.etl
+  let going: readonly string[] = []
+  await attempt(deps, 'etl:going', async () => {
+    going = await deps.etl.going({ signal })
+  })
+  await Promise.all(jobs.map((job) => attempt(deps, `etl:${job}`, () => tick(job, { going: going.includes(job) }))))
 }
 
 async function sweepOutbox({ outbox, ring, log }: CronDeps, signal: AbortSignal): Promise<void> {

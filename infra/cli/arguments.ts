@@ -1,5 +1,6 @@
 /** Reading what stands behind a verb. Each throws `WrongUse` with what is wrong. */
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { milliseconds } from '../../shared/engine/duration.ts'
 import { WrongUse } from './verb.ts'
 
 type Parsed<T extends ParseArgsOptionsConfig> = ReturnType<typeof parseArgs<{ args: string[]; options: T; strict: true; allowPositionals: true }>>
@@ -18,4 +19,12 @@ export function wholeNumber(option: string, text: string | undefined): number | 
   const value = Number(text)
   if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value)) throw new WrongUse(`${option}: '${text}' is no whole number from 1 on`)
   return value
+}
+
+/** `2h` ago, or a time; as ISO 8601, UTC. */
+export function timeOf(name: string, text: string, now: number): string {
+  const ms = /^[\d.]+(?:ms|s|m|h|d)$/.test(text) ? now - milliseconds(text) : Date.parse(text)
+  const at = new Date(ms)
+  if (Number.isNaN(at.getTime())) throw new WrongUse(`--${name}: '${text}' is neither a time (2026-11-22T18:00:00Z) nor how long ago (2h)`)
+  return at.toISOString()
 }

@@ -3,6 +3,7 @@ import { describe } from '../local/fault.ts'
 import { readEnvironment } from '../local/settings.ts'
 import { backfill } from './backfill.ts'
 import { dlq } from './dlq.ts'
+import { etl } from './etl.ts'
 import { rebase } from './rebase.ts'
 import { reconcile } from './reconcile.ts'
 import { replay } from './replay.ts'
@@ -16,7 +17,7 @@ import { trace } from './trace.ts'
 process.stdout.on('error', () => undefined)
 
 process.exitCode = await runVerb(
-  { status, trace, dlq, backfill, sync, replay, shadow, reconcile, rebase },
+  { status, trace, dlq, backfill, sync, replay, shadow, reconcile, etl, rebase },
   {
     args: process.argv.slice(2),
     env: readEnvironment(process.env),

@@ -1,4 +1,5 @@
-import { oneId, parsed, timeOf } from './dlq/options.ts'
+import { timeOf } from './arguments.ts'
+import { oneId, parsed } from './dlq/options.ts'
 import { begunSchema, jobSchema, jobsSchema } from './replay/answers.ts'
 import { watched } from './replay/watch.ts'
 import { jobLine, reportLines } from './replay/words.ts'

@@ -1,3 +1,4 @@
+import type { Job } from './etl/answers.ts'
 import type { Readiness, Status } from './status.ts'
 
 export interface Shown {
@@ -12,10 +13,10 @@ const UNSETTLED = ['open', 'redriven']
 
 /** The status for people. Ids, counts and states only. */
 export function statusLines({ worker, ready, status, faults }: Shown): readonly string[] {
-  const { consumers, outbox, deadLetters, purges, latency } = status
+  const { at, consumers, outbox, deadLetters, purges, etl, latency } = status
   const unsettled = (deadLetters ?? []).filter(({ letters, state }) => letters > 0 && UNSETTLED.includes(state))
   return [
-    `afluente ${status.version} · ${status.environment} · ${worker} · ${status.at}`,
+    `afluente ${status.version} · ${status.environment} · ${worker} · ${at}`,
     '',
     'parts',
     ...ready.parts.map(
@@ -38,6 +39,11 @@ export function statusLines({ worker, ready, status, faults }: Shown): readonly 
         ? ['  ✓ none']
         : unsettled.map(({ consumer, state, letters }) => `  ! ${letters} ${state}, of the consumer ${consumer} (npx afluente dlq list)`)),
     ...purgeLines(purges),
+    ...(etl === null
+      ? ['etl', '  ✗ unknown: the analytics database does not answer']
+      : etl.length === 0
+        ? []
+        : ['etl', ...etl.map((job) => `  ${mark(job.ok)} ${job.job.padEnd(24)} ${etlText(job, Date.parse(at))}`)]),
     ...(latency === null || latency.p50Ms === null
       ? []
       : [
@@ -78,6 +84,19 @@ function purgeLines(purges: Status['purges']): readonly string[] {
       ...heldBack.map((why) => `      held back, as of ${lookedAt ?? 'never'}: ${why}`),
     ]),
   ]
+}
+
+function etlText({ last, lastSuccess, running, schedule, watermark }: Job, now: number): string {
+  const behind = watermark === null ? 'nothing loaded yet' : `${((now - Date.parse(watermark)) / 1_000).toFixed(0)} s behind`
+  const success = lastSuccess === null ? 'no run has ended well yet' : `last good run ${lastSuccess.startedAt.slice(0, 19)}Z`
+  const next = schedule?.next[0]
+  return [
+    behind,
+    success,
+    ...(last?.status === 'failed' ? ['the last one failed'] : []),
+    ...(running === null ? [] : [`run ${running.id} is going`]),
+    ...(next === undefined ? [] : [`next ${next.slice(0, 16)}Z`]),
+  ].join(', ')
 }
 
 function mark(ok: boolean): string {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import * as z from 'zod'
+import { jobSchema } from './etl/answers.ts'
 import { statusLines } from './status-lines.ts'
 import { EXIT, type Verb, WrongUse } from './verb.ts'
 import { findWorker } from './worker-api.ts'
@@ -50,6 +51,7 @@ const statusSchema = z.object({
       }),
     )
     .nullable(),
+  etl: z.array(jobSchema).nullable(),
   latency: z.object({ events: z.number(), p50Ms: z.number().nullable(), p99Ms: z.number().nullable() }).nullable(),
   faults: z.array(z.object({ part: z.string(), reason: z.string() })),
 })

@@ -12,6 +12,7 @@ export interface WorkerApi {
   get<T>(path: string, schema: z.ZodType<T>, alsoGood?: readonly number[]): Promise<T>
   /** The same with a body of JSON. */
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
 }
 
 const TIMEOUT_MS = 10_000
@@ -35,8 +36,8 @@ export function findWorker(url: string | undefined, env: NodeJS.ProcessEnv): Wor
 
 function workerApi(url: string, token: string): WorkerApi {
   const base = url.replace(/\/+$/, '')
-  const ask = async <T>(path: string, schema: z.ZodType<T>, alsoGood: readonly number[], body?: string): Promise<T> => {
-    const response = await answered(base, path, token, body)
+  const ask = async <T>(path: string, schema: z.ZodType<T>, alsoGood: readonly number[], sent?: Sent): Promise<T> => {
+    const response = await answered(base, path, token, sent)
     const answer: unknown = await response.json().catch(() => undefined)
     const parsed = schema.safeParse(answer)
     if (parsed.success && (response.ok || alsoGood.includes(response.status))) return parsed.data
@@ -54,16 +55,22 @@ function workerApi(url: string, token: string): WorkerApi {
   return {
     url: base,
     get: (path, schema, alsoGood = []) => ask(path, schema, alsoGood),
-    post: (path, body, schema) => ask(path, schema, [], JSON.stringify(body)),
+    post: (path, body, schema) => ask(path, schema, [], { method: 'POST', body: JSON.stringify(body) }),
+    put: (path, body, schema) => ask(path, schema, [], { method: 'PUT', body: JSON.stringify(body) }),
   }
 }
 
-async function answered(base: string, path: string, token: string, body: string | undefined): Promise<Response> {
+interface Sent {
+  readonly method: 'POST' | 'PUT'
+  readonly body: string
+}
+
+async function answered(base: string, path: string, token: string, sent: Sent | undefined): Promise<Response> {
   try {
     return await fetch(`${base}${path}`, {
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: { authorization: `Bearer ${token}`, ...(sent === undefined ? {} : { 'content-type': 'application/json' }) },
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { method: 'POST', body }),
+      ...sent,
     })
   } catch (error) {
     throw new Fault(`The Worker at ${base} does not answer (${reasonOf(error)})`, 'See that it runs: npm start, or check --url', { cause: error })

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { kafkaSettings } from '../../shared/config.ts'
 import { pipeline } from '../../shared/pipeline.ts'
 import { applySourceMigrations } from '../deploy/migrate.ts'
+import { checkEtl } from '../deploy/check-etl.ts'
 import { prepare } from '../deploy/prepare.ts'
 import { scheduleLines } from '../deploy/schedules.ts'
 import { Fault } from './fault.ts'
@@ -43,7 +44,7 @@ export async function prepareSource({ places, secrets }: PrepareDeps): Promise<v
 /**
  * The analytics database, the topics and the index templates, from the definition.
  * @throws AfluenteError with every difference between the source and the definition before anything is changed: a table that is
- * defined and not captured would stay empty without a word.
+ * defined and not captured would stay empty without a word. The same with what keeps an ETL job from running.
  */
 export async function prepareSinks({ places, report, passOn, signal }: Omit<PrepareDeps, 'secrets'>): Promise<void> {
   await prepare({
@@ -55,6 +56,7 @@ export async function prepareSinks({ places, report, passOn, signal }: Omit<Prep
     signal,
     onStep: (text: string) => report({ key: 'sinks', state: 'running', text }),
   })
+  for (const text of await checkEtl({ pipeline, chatwootUrl: places.chatwootReader, signal })) report({ key: text, state: 'note', text })
   for (const text of scheduleLines(pipeline, Date.now())) report({ key: text, state: 'done', text })
 }
 

@@ -37,9 +37,12 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
 }
 
 /** What the settings are read with, so that faults of environment and definition are told together. */
-export function demandsOf(pipeline: AnyPipeline): { readonly writersToElasticsearch: readonly string[]; readonly definitionFaults: readonly string[] } {
-  const writers = Object.entries(pipeline.consumers).flatMap(([name, { sink }]) => (sink.kind === 'elasticsearch' ? [name] : []))
-  return { writersToElasticsearch: writers, definitionFaults: faultsOf(pipeline) }
+export function demandsOf(pipeline: AnyPipeline) {
+  return {
+    writersToElasticsearch: Object.entries(pipeline.consumers).flatMap(([name, { sink }]) => (sink.kind === 'elasticsearch' ? [name] : [])),
+    readersOfChatwoot: Object.entries(pipeline.etl ?? {}).flatMap(([name, { source }]) => (source.database === 'chatwoot' ? [name] : [])),
+    definitionFaults: faultsOf(pipeline),
+  }
 }
 
 /** Throws `misconfigured` with the whole list when there is any fault. */

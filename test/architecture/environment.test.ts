@@ -17,7 +17,7 @@ test('every name in .env.example is read somewhere, and has a line of explanatio
   const code = filesOf('shared/*.ts', 'functions/*.ts', 'infra/*.ts', 'infra/*.mjs')
   const read = new Set(code.flatMap((file) => [...namesIn(textOf(file))]))
   /** Names of the contract whose readers come with issues of their own. */
-  const reserved = ['SOURCE_DATABASE_URL', 'CHATWOOT_DATABASE_URL']
+  const reserved = ['SOURCE_DATABASE_URL']
   expect(explained.size).toBeGreaterThan(15)
   expect([...explained].filter((name) => !read.has(name) && !reserved.includes(name))).toEqual([])
   const lines = example.split('\n')

@@ -5,6 +5,7 @@
 import type { Guard } from './guard.ts'
 import { guardsOfReconcile } from './guards-of-reconcile.ts'
 import { guardsOfReplays } from './guards-of-replays.ts'
+import { guardsOfEtlRuns } from './guards-of-etl-runs.ts'
 import { guardsOfSteps } from './guards-of-steps.ts'
 import { guardsOfThePurge } from './guards-of-the-purge.ts'
 import { guardsOfTheSource } from './guards-of-the-source.ts'
@@ -375,6 +376,7 @@ set enable_nestloop = off`,
   ...guardsOfTheSource,
   ...guardsOfThePurge,
   ...guardsOfReconcile,
+  ...guardsOfEtlRuns,
   ...guardsOfSteps,
   ...guardsOfWords,
   // ETL.

@@ -9,6 +9,8 @@ export type PartName = 'postgres' | 'kafka' | 'elasticsearch' | 'supabase' | 'ed
 
 export interface StackAccess {
   readonly info: StackInfo
+  /** The folder with its data and logs. */
+  readonly home: string
   readonly source: pg.Pool
   readonly analytics: pg.Pool
   readonly kafka: Kafka
@@ -44,6 +46,7 @@ export function openStack(): StackAccess {
   const kafka = new Kafka({ clientId: 'afluente-test', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING })
   return {
     info,
+    home: inject('home'),
     source,
     analytics,
     kafka,

@@ -8,6 +8,8 @@ import { startStack } from '../../infra/local/stack.ts'
 declare module 'vitest' {
   export interface ProvidedContext {
     stack: StackInfo
+    /** The folder with its data and logs. */
+    home: string
   }
 }
 
@@ -19,6 +21,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw error
   })
   project.provide('stack', stack.info)
+  project.provide('home', home)
   return async () => {
     await stack.stop()
     await rm(home, { recursive: true, force: true })

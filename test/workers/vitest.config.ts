@@ -23,7 +23,7 @@ export default defineProject({
           AFLUENTE_WEBHOOK_SECRET: 'the-webhook-secret',
           AFLUENTE_API_TOKEN: 'the-api-token-of-tests',
         },
-        hyperdrives: { ANALYTICS: `postgres://nobody:secret@${away}/analytics` },
+        hyperdrives: { ANALYTICS: `postgres://nobody:secret@${away}/analytics`, CHATWOOT: `postgres://nobody:secret@${away}/chatwoot` },
       },
     }),
   ],

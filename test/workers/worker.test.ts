@@ -1,4 +1,4 @@
-import { createExecutionContext, createScheduledController, evictDurableObject, waitOnExecutionContext } from 'cloudflare:test'
+import { createExecutionContext, createScheduledController, evictDurableObject, runInDurableObject, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, test } from 'vitest'
 import type { Env } from '../../functions/environment.ts'
@@ -37,13 +37,17 @@ describe('HTTP', () => {
   })
 
   test('an environment that lacks variables is told in full, by name, with what the definition needs', async () => {
-    const response = await call('GET', '/api/status', { environment: { DELIVER: env.DELIVER } })
+    const response = await call('GET', '/api/status', { environment: { DELIVER: env.DELIVER, ETL: env.ETL } })
     expect(response.status).toBe(503)
     expect(await response.json()).toMatchObject({
       type: 'urn:afluente:problem:misconfigured',
-      faults: expect.arrayContaining([expect.stringContaining('KAFKA_BROKERS'), expect.stringContaining('ELASTICSEARCH_URL')]),
+      faults: expect.arrayContaining([
+        expect.stringContaining('KAFKA_BROKERS'),
+        expect.stringContaining('ELASTICSEARCH_URL'),
+        expect.stringContaining('CHATWOOT_DATABASE_URL'),
+      ]),
     })
-    expect((await call('GET', '/health', { environment: { DELIVER: env.DELIVER } })).status).toBe(200)
+    expect((await call('GET', '/health', { environment: { DELIVER: env.DELIVER, ETL: env.ETL } })).status).toBe(200)
   })
 })
 
@@ -70,5 +74,32 @@ describe('a consumer', () => {
     await worker.scheduled(createScheduledController({ cron: '* * * * *' }), env)
     expect(['running', 'waiting']).toContain((await instance('elasticsearch:0').status()).state)
     await instance('elasticsearch:0').stop()
+  })
+})
+
+describe('the object of an ETL job', () => {
+  const object = () => env.ETL.get(env.ETL.idFromName('conversations'))
+  const alarmAt = () => runInDurableObject(object(), (_, state) => state.storage.getAlarm())
+
+  test('remembers since when its schedule counts, also after it was evicted', async () => {
+    const first = await object().status()
+    expect(first).toMatchObject({ job: 'conversations', working: false })
+    await evictDurableObject(object())
+    expect(await object().status()).toEqual(first)
+  })
+
+  test('is asked by cron, and begins nothing before a moment has come', async () => {
+    await worker.scheduled(createScheduledController({ cron: '* * * * *' }), env)
+    expect(await alarmAt()).toBeNull()
+  })
+
+  test('whose moment has come has an alarm, which finds the servers away, and sets another for later', async () => {
+    await runInDurableObject(object(), (_, state) => state.storage.put('since', Date.now() - 3_600_000))
+    await evictDurableObject(object())
+    await worker.scheduled(createScheduledController({ cron: '* * * * *' }), env)
+    // The second one is set by a step that failed: it lies in the future.
+    await expect.poll(async () => ((await alarmAt()) ?? 0) > Date.now(), { timeout: 15_000 }).toBe(true)
+    expect(await object().status()).toMatchObject({ job: 'conversations' })
+    await runInDurableObject(object(), (_, state) => state.storage.deleteAlarm())
   })
 })

@@ -6,8 +6,9 @@ import { type Problem, problemResponse } from '../../../shared/engine/problem.ts
 import { statesFor } from '../../../shared/events/dead-letter.ts'
 import type { LetterFilter } from '../../../shared/ports/letters.ts'
 import type { ApiDeps } from '../deps.ts'
+import { ACTOR, bodyOf, declined } from '../reading.ts'
 import { createEdit } from './edit.ts'
-import { ACTOR, declined, filterShape, isId, knownFilter, MOST_IDS, NO_JOB, NO_LETTER, readAs } from './filter.ts'
+import { filterShape, isId, knownFilter, MOST_IDS, NO_JOB, NO_LETTER, readAs } from './filter.ts'
 
 const DISCARD_STEP = 5_000
 /** A request of the command line waits ten seconds. */
@@ -129,11 +130,4 @@ function goneConsumer(consumer: string): Problem {
 
 function sum(counts: readonly { readonly letters: number }[]): number {
   return counts.reduce((total, { letters }) => total + letters, 0)
-}
-
-/** No body at all is an empty one; that it is JSON was looked at before. */
-async function bodyOf(c: Context): Promise<unknown> {
-  const text = await c.req.text()
-  const body: unknown = text === '' ? {} : JSON.parse(text)
-  return body
 }

@@ -4,7 +4,7 @@ import { nextState } from '../../../shared/events/dead-letter.ts'
 import type { Cancellable } from '../../../shared/ports/cancellable.ts'
 import type { Letter } from '../../../shared/ports/letters.ts'
 import type { ApiDeps } from '../deps.ts'
-import { declined, type Read } from './filter.ts'
+import { declined, type Read } from '../reading.ts'
 
 export interface Edited {
   readonly dryRun: boolean

@@ -6,9 +6,8 @@ import type { Cancellable } from '../../../shared/ports/cancellable.ts'
 import type { LetterFilter } from '../../../shared/ports/letters.ts'
 import { qualifiedName } from '../../../shared/tables/table.ts'
 import type { ApiDeps } from '../deps.ts'
+import { declined, type Read } from '../reading.ts'
 
-/** Of the entries in the audit. */
-export const ACTOR = 'operator'
 export const MOST_IDS = 1_000
 
 const id = z
@@ -39,8 +38,6 @@ export const queryShape = {
     .exactOptional(),
 }
 
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem }
-
 /** Reads a query or body by its schema; all that is wrong with it is told at once. */
 export function readAs<T>(schema: z.ZodType<T>, input: unknown): Read<T> {
   const parsed = schema.safeParse(input)
@@ -53,10 +50,6 @@ export function readAs<T>(schema: z.ZodType<T>, input: unknown): Read<T> {
     'The request can’t be understood',
     parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the body'}: ${message}`).join('; '),
   )
-}
-
-export function declined(status: number, slug: string, title: string, detail: string): { readonly ok: false; readonly problem: Problem } {
-  return { ok: false, problem: { status, slug, title, detail } }
 }
 
 /**

@@ -3,7 +3,8 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { problemResponse } from '../../../shared/engine/problem.ts'
 import type { ApiDeps } from '../deps.ts'
-import { ACTOR, isId, knownFilter, NO_JOB, NO_LETTER, queryShape, readAs } from './filter.ts'
+import { ACTOR } from '../reading.ts'
+import { isId, knownFilter, NO_JOB, NO_LETTER, queryShape, readAs } from './filter.ts'
 import { letterView, type View } from './view.ts'
 
 const PAGE = 100

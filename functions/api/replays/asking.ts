@@ -9,8 +9,9 @@ import { keyShapeOf, keyTextOf } from '../../../shared/mappings/key-text.ts'
 import type { Cancellable } from '../../../shared/ports/cancellable.ts'
 import type { ReplayJob, ReplayRange } from '../../../shared/ports/replays.ts'
 import { qualifiedName, type SourceTable } from '../../../shared/tables/table.ts'
-import { ACTOR, declined, isId, type Read } from '../dead-letters/filter.ts'
+import { isId } from '../dead-letters/filter.ts'
 import type { ApiDeps } from '../deps.ts'
+import { ACTOR, declined, type Read } from '../reading.ts'
 
 const time = z.iso.datetime({ offset: true, error: 'a time is ISO 8601 with its offset, such as 2026-11-22T18:00:00Z' })
 const question = z.strictObject({

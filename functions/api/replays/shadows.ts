@@ -1,3 +1,4 @@
+import { ACTOR, declined, type Read } from '../reading.ts'
 /** Shadows over HTTP: which there are and how they differ, the swap (a job of the consumer's), and the end of one. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
@@ -5,7 +6,6 @@ import { type Problem, problemResponse } from '../../../shared/engine/problem.ts
 import type { Cancellable } from '../../../shared/ports/cancellable.ts'
 import type { ShadowEntry } from '../../../shared/ports/replays.ts'
 import { qualifiedName } from '../../../shared/tables/table.ts'
-import { ACTOR, declined, type Read } from '../dead-letters/filter.ts'
 import { badRequest, type ReplayDeps, wakeFor } from './asking.ts'
 
 const which = z.strictObject({ table: z.string().min(1).exactOptional(), consumer: z.string().min(1).exactOptional() })

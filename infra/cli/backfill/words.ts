@@ -8,11 +8,20 @@ const BAR = 20
 export function progressLine(backfill: Backfill, doing: Doing, perSecond: number): string {
   const { estimate, seen, table, waiting } = backfill
   const total = totalOf(backfill)
+  const about = estimate !== null && total === estimate && estimate > 100_000
+  return `${movingLine(table, { seen, total, about, perSecond })}${stateOf(doing, waiting.length)}`
+}
+
+/** A bar with its counts, rate and the time that is left, as far as anybody knows the total. */
+export function movingLine(
+  title: string,
+  of: { readonly seen: number; readonly total: number | null; readonly about: boolean; readonly perSecond: number },
+): string {
+  const { about, perSecond, seen, total } = of
   const share = total === null || total === 0 ? null : Math.min(1, seen / total)
   const bar = share === null ? '' : ` ${barOf(share)}`
   const left = total === null || perSecond < 1 ? '' : ` · ${timeLeft(Math.max(0, total - seen) / perSecond)} left`
-  const about = estimate !== null && total === estimate && estimate > 100_000 ? 'about ' : ''
-  return `${table}${bar} · ${count(seen)}${total === null ? '' : ` of ${about}${count(total)}`} · ${count(Math.round(perSecond))}/s${left}${stateOf(doing, waiting.length)}`
+  return `${title}${bar} · ${count(seen)}${total === null ? '' : ` of ${about ? 'about ' : ''}${count(total)}`} · ${count(Math.round(perSecond))}/s${left}`
 }
 
 /** Of a share from 0 to 1. */

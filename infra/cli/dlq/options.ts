@@ -1,6 +1,6 @@
 /** What stands behind `afluente dlq …`, read. */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { milliseconds } from '../../../shared/engine/duration.ts'
+import { timeOf } from '../arguments.ts'
 import { WrongUse } from '../verb.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
@@ -68,12 +68,4 @@ export function oneId(positionals: readonly string[], what: string): string {
 
 export function noIds(positionals: readonly string[]): void {
   if (positionals.length > 0) throw new WrongUse(`'${positionals.join(' ')}' is too much`)
-}
-
-/** `2h` ago, or a time: ISO 8601. */
-export function timeOf(name: string, text: string, now: number): string {
-  const ms = /^[\d.]+(?:ms|s|m|h|d)$/.test(text) ? now - milliseconds(text) : Date.parse(text)
-  const at = new Date(ms)
-  if (Number.isNaN(at.getTime())) throw new WrongUse(`--${name}: '${text}' is neither a time (2026-11-22T18:00:00Z) nor how long ago (2h)`)
-  return at.toISOString()
 }

@@ -5,10 +5,12 @@ import { sourceProbe } from '../../../functions/api/ready.ts'
 import type { InstanceStatus } from '../../../functions/deliver/handler.ts'
 import { systemClock } from '../../../shared/adapters/clock.ts'
 import { memoryAnalytics } from '../../../shared/adapters/memory/analytics.ts'
+import { memoryEtl, memoryEtlControl } from '../../../shared/adapters/memory/etl-control.ts'
 import { memoryLetters } from '../../../shared/adapters/memory/letters.ts'
 import { memoryRedrives } from '../../../shared/adapters/memory/redrives.ts'
 import { memoryReplays } from '../../../shared/adapters/memory/replays.ts'
 import { memoryShadows } from '../../../shared/adapters/memory/shadows.ts'
+import { memoryClock } from '../../../shared/adapters/memory/clock.ts'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
 import type { OutboundMessage } from '../../../shared/events/envelope.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
@@ -27,6 +29,8 @@ export interface WorldOptions {
   readonly states?: Readonly<Record<string, InstanceStatus['state']>>
   readonly backlog?: Partial<Backlog>
   readonly verdicts?: readonly Verdict[]
+  /** The objects of ETL jobs can't be woken. */
+  readonly asleep?: boolean
 }
 
 /** Of one row that silver lacks, and two documents that nobody has. */
@@ -64,10 +68,14 @@ const progressOf = (consumer: string, partition: number, nextOffset: string, cou
   updatedAt: '2026-11-22T18:00:00.000000Z',
 })
 
-export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {}, verdicts = [] }: WorldOptions = {}) {
+export function createWorld({ down = [], silent = [], states = {}, backlog: differs = {}, verdicts = [], asleep = false }: WorldOptions = {}) {
   const analytics = memoryAnalytics()
   const letters = memoryLetters({ analytics, clock: systemClock() })
   const replays = memoryReplays({ analytics, clock: systemClock() })
+  /** Of ETL runs; the API's own clock is the system's, but for the judgement of jobs. */
+  const clock = memoryClock({ start: Date.parse('2026-11-29T12:00:00Z') })
+  const etl = memoryEtl()
+  const runs = memoryEtlControl({ etl, clock })
   const sent: OutboundMessage[] = []
   const done: string[] = []
   const lines: unknown[] = []
@@ -172,24 +180,38 @@ export function createWorld({ down = [], silent = [], states = {}, backlog: diff
           topics.flatMap((topic) => [0, 1].map((partition) => ({ topic, partition, low: 5n, high: topic.endsWith('leads') ? 100n : 5n }))),
         ),
     },
+    etl: {
+      control: { ...runs, states: async (jobs, options) => asked('analytics', await runs.states(jobs, options)) },
+      objects: {
+        status: async (job) => ({ job, working: false, since: '2026-11-29T11:58:00.000Z' }),
+        hurry: async (job) => {
+          if (asleep) throw new Error('the object is gone')
+          done.push(`hurry ${job}`)
+        },
+      },
+    },
+    newId: () => crypto.randomUUID(),
     ring: async () => {
       await asked('supabase', null)
       done.push('ring')
     },
-    clock: systemClock(),
+    clock: { now: clock.now, sleep: systemClock().sleep },
     log: { info: line, warn: line, error: line },
   }
   const api = createApi(deps)
   return {
     analytics,
     replays,
+    clock,
+    etl,
+    runs,
     /** What was put on topics. */
     sent,
     done,
     lines,
     /** A call with the operator's token. */
-    call: (method: string, path: string, body?: string) =>
-      api.request(path, { method, headers: { authorization: `Bearer ${TOKEN}` }, ...(body === undefined ? {} : { body }) }),
+    call: (method: string, path: string, body?: string, headers: Readonly<Record<string, string>> = {}) =>
+      api.request(path, { method, headers: { authorization: `Bearer ${TOKEN}`, ...headers }, ...(body === undefined ? {} : { body }) }),
     bare: (path: string, headers: Readonly<Record<string, string>> = {}) => api.request(path, { headers: { ...headers } }),
   }
 }

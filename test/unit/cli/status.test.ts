@@ -7,6 +7,19 @@ import { describe as tell } from '../../../infra/local/fault.ts'
 
 const leads = { table: 'public.leads', failures: 0, problem: null, reconcileSince: null, keysOnlySince: null }
 const outbox = { rows: 0, oldestMs: null, failures: 0, refused: null, keeps: 'images' as const, tables: [leads] }
+const conversations = {
+  job: 'conversations',
+  source: 'chatwoot: public.view',
+  into: 'silver.conversas_analytics',
+  schedule: { cron: '*/5 * * * *', timeZone: 'UTC', next: ['2026-11-22T18:05:00.000Z'] },
+  reconcile: null,
+  watermark: '2026-11-22T17:59:30.000000Z',
+  running: null,
+  last: null,
+  lastSuccess: null,
+  ok: true,
+  faults: [],
+}
 const well: Status = {
   at: '2026-11-22T18:00:00.000Z',
   version: '0.1.0',
@@ -21,6 +34,7 @@ const well: Status = {
     { consumer: 'postgres', table: 'public.leads', before: '2026-11-14T18:00:00.000Z', heldBack: [], lookedAt: '2026-11-22T18:00:00.000Z', purged: 12 },
     { consumer: 'elasticsearch', table: 'public.leads', before: null, heldBack: ['1 replay(s) run'], lookedAt: '2026-11-22T18:00:00.000Z', purged: 0 },
   ],
+  etl: [conversations],
   latency: { events: 3, p50Ms: 12, p99Ms: 40 },
   faults: [],
 }
@@ -75,6 +89,7 @@ describe('npx afluente status', () => {
     const { exit, out } = await run(['status', '--url', 'URL'], allWell)
     expect(exit).toBe(0)
     expect(out).toContain('3 consumed = 1 accepted + 1 duplicate + 0 late + 1 dead')
+    expect(out).toContain('✓ conversations            30 s behind, no run has ended well yet, next 2026-11-22T18:05Z')
     expect(out).toContain('1 open, of the consumer postgres (npx afluente dlq list)')
     expect(out).toContain('✓ public.leads, in postgres: 12 purged; those of before 2026-11-14T18:00:00.000Z may go')
     expect(out).toContain('! public.leads, in elasticsearch: 0 purged; none may go now\n      held back, as of 2026-11-22T18:00:00.000Z: 1 replay(s) run')

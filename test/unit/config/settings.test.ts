@@ -135,23 +135,39 @@ describe('with a definition', () => {
   test('the environment, what the definition needs in it, and the definition itself are told in one error', () => {
     const lines = faults((environment) => workerSettings(environment, demandsOf(wrong)), {})
     expect(namesIn(lines)).toEqual(expect.arrayContaining(['KAFKA_BROKERS', 'ANALYTICS_DATABASE_URL', 'ELASTICSEARCH_URL', 'topics.partitions']))
-    expect(lines).toHaveLength(8)
+    expect(namesIn(lines)).toContain('CHATWOOT_DATABASE_URL')
+    expect(lines).toHaveLength(9)
   })
 
   test('a definition that is wrong alone does not blame the environment', () => {
-    expect(() => workerSettings({ ...worker, ELASTICSEARCH_URL: 'http://e:9200' }, demandsOf(wrong))).toThrow(
+    expect(() => workerSettings({ ...worker, ELASTICSEARCH_URL: 'http://e:9200', CHATWOOT_DATABASE_URL: 'postgres://c/x' }, demandsOf(wrong))).toThrow(
       expect.objectContaining({ code: 'definition', message: expect.stringMatching(/^shared\/pipeline\.ts has 1 fault/) }),
     )
   })
 
-  test('a deploy needs the analytics database, Kafka, and Elasticsearch where a consumer writes there', () => {
+  test('what ETL jobs read is wanted where there are jobs that read it; a Hyperdrive binding wins', () => {
+    const { etl: _, ...without } = pipeline
+    const environment = { ...worker, ELASTICSEARCH_URL: 'http://e:9200' }
+    expect(faults((given) => workerSettings(given, demandsOf(pipeline)), environment)).toEqual([
+      expect.stringMatching(/CHATWOOT_DATABASE_URL: missing\. The ETL job conversations .*take the job out/),
+    ])
+    expect(workerSettings(environment, demandsOf(without)).chatwootUrl).toBeUndefined()
+    const both = { ...environment, CHATWOOT_DATABASE_URL: 'postgres://c/x', CHATWOOT: { connectionString: 'postgres://hyperdrive/c' } }
+    expect(workerSettings(both, demandsOf(pipeline)).chatwootUrl).toBe('postgres://hyperdrive/c')
+    expect(namesIn(faults((given) => workerSettings(given), { ...environment, CHATWOOT_DATABASE_URL: 'mysql://me:topsecret@c/x' }))).toEqual([
+      'CHATWOOT_DATABASE_URL',
+    ])
+  })
+
+  test('a deploy needs the analytics database, Kafka, and Elasticsearch and Chatwoot where the definition uses them', () => {
     expect(namesIn(faults((environment) => deploySettings(environment, demandsOf(pipeline)), {})).toSorted()).toEqual([
       'ANALYTICS_DATABASE_URL',
+      'CHATWOOT_DATABASE_URL',
       'ELASTICSEARCH_URL',
       'KAFKA_BROKERS',
     ])
     const { elasticsearch: _, ...consumers } = pipeline.consumers
-    const postgres = { ...kafka, ANALYTICS_DATABASE_URL: worker.ANALYTICS_DATABASE_URL }
+    const postgres = { ...kafka, ANALYTICS_DATABASE_URL: worker.ANALYTICS_DATABASE_URL, CHATWOOT_DATABASE_URL: 'postgres://c/x' }
     expect(deploySettings(postgres, demandsOf({ ...pipeline, consumers }))).toMatchObject({ elasticsearch: undefined, sourceUrl: undefined })
     expect(deploySettings({ ...postgres, ELASTICSEARCH_URL: 'http://e:9200', SOURCE_DATABASE_URL: 'postgres://s/x' }, demandsOf(pipeline))).toMatchObject({
       elasticsearch: { url: 'http://e:9200' },

@@ -11,15 +11,28 @@ function stage(
     readonly wake?: (consumer: string) => Promise<unknown>
     readonly purge?: CronDeps['purge']
     readonly reconcile?: CronDeps['reconcile']
+    readonly going?: readonly string[] | Error
   } = {},
 ) {
   const woken: string[] = []
+  const ticked: string[] = []
   const lines: { readonly event: string; readonly fields: unknown }[] = []
   let rings = 0
   const line = (event: string, fields?: unknown) => void lines.push({ event, fields })
   const deps: CronDeps = {
     consumers: ['postgres', 'elasticsearch'],
     wake: over.wake ?? (async (consumer) => woken.push(consumer)),
+    etl: {
+      jobs: over.going === undefined ? ['conversations'] : ['conversations', 'contacts'],
+      going: async () => {
+        if (over.going instanceof Error) throw over.going
+        return over.going ?? []
+      },
+      tick: async (job, { going }) => {
+        if (job === 'contacts') throw new Error('object is gone')
+        ticked.push(`${job}${going ? ', going' : ''}`)
+      },
+    },
     outbox: {
       backlog: async () => {
         if (over.backlog instanceof Error) throw over.backlog
@@ -33,7 +46,7 @@ function stage(
     reconcile: over.reconcile ?? (async () => {}),
     log: { info: line, warn: line, error: line },
   }
-  return { deps, woken, lines, rings: () => rings, run: () => sweep(deps, { signal: new AbortController().signal }) }
+  return { deps, woken, ticked, lines, rings: () => rings, run: () => sweep(deps, { signal: new AbortController().signal }) }
 }
 
 test('every consumer is woken, and an outbox without old rows is left alone', async () => {
@@ -129,4 +142,18 @@ test('a table is compared with each sweep; one that fails is told and holds up n
   await run()
   expect(woken).toEqual(['postgres', 'elasticsearch'])
   expect(lines).toEqual([{ event: 'cron.failed', fields: { part: 'reconcile', code: 'barrier', reason: 'Nothing was judged.' } }])
+})
+
+test('every ETL job is asked each minute, and told whether a run of it is going; one that can not be asked holds up no other', async () => {
+  const { lines, run, ticked } = stage({ going: ['conversations', 'a job of a former definition'] })
+  await run()
+  expect(ticked).toEqual(['conversations, going'])
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: expect.objectContaining({ part: 'etl:contacts' }) })
+})
+
+test('while nobody can say what is going, schedules are asked all the same', async () => {
+  const { lines, run, ticked } = stage({ going: new AfluenteError('unavailable', 'connection', 'no answer') })
+  await run()
+  expect(ticked).toEqual(['conversations'])
+  expect(lines).toContainEqual({ event: 'cron.failed', fields: { part: 'etl:going', code: 'connection', reason: 'no answer' } })
 })

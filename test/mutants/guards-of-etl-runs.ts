@@ -1,0 +1,95 @@
+/** The guards of how ETL runs begin and go on: once a moment, once a key, one step at a time, and never forgotten. */
+import type { Guard } from './guard.ts'
+
+const WORKER = 'functions/etl/handler.ts'
+const REQUEST = 'functions/api/etl/request.ts'
+const RUNS = 'functions/api/etl/runs.ts'
+const BEGINS = ['unit', 'test/unit/etl/worker.test.ts'] as const
+const API = ['contract', 'test/contract/api/etl.test.ts'] as const
+
+export const guardsOfEtlRuns: readonly Guard[] = [
+  {
+    name: 'a moment of a schedule is one run, whoever begins it',
+    file: WORKER,
+    line: `await runIdOf(['scheduled', job, kind, String(moment)])`,
+    sabotage: `await runIdOf(['scheduled', job, kind, String(moment), owner])`,
+    tests: BEGINS,
+  },
+  {
+    name: 'a moment that met another run waits for its end',
+    file: WORKER,
+    line: `if (begun.status === 'busy') return begun.run`,
+    sabotage: `if (begun.status === 'busy') await memory.write(kind, now)`,
+    tests: BEGINS,
+  },
+  {
+    name: 'moments that were missed are one run',
+    file: WORKER,
+    line: 'await memory.write(kind, now)',
+    sabotage: 'await memory.write(kind, moment)',
+    tests: BEGINS,
+  },
+  {
+    name: 'an ETL job has one step at a time',
+    file: WORKER,
+    line: 'if (working) return\n',
+    sabotage: '\n',
+    tests: BEGINS,
+  },
+  {
+    name: 'a run that is begun at the end of a step is seen at once',
+    file: WORKER,
+    line: 'if (hurried) waitMs = 0',
+    sabotage: '',
+    tests: BEGINS,
+  },
+  {
+    name: 'an alarm that was lost with its process is set anew',
+    file: WORKER,
+    line: 'if (pending === null || pending < clock.now() - LOST_MS)',
+    sabotage: 'if (pending === null)',
+    tests: BEGINS,
+  },
+  {
+    name: 'a fault is waited for as long as the run says',
+    file: WORKER,
+    line: 'if (pending === null || pending < clock.now() - LOST_MS)',
+    sabotage: 'if (true)',
+    tests: BEGINS,
+  },
+  {
+    name: 'the same Idempotency-Key is the same run',
+    file: RUNS,
+    line: `await runIdOf(['asked', job.value, key.value])`,
+    sabotage: `newId()`,
+    tests: API,
+  },
+  {
+    name: 'the same Idempotency-Key under another request is refused',
+    file: RUNS,
+    line: `if (started.status === 'repeated' && !isSame(started.run, asked.value))`,
+    sabotage: 'if (false)',
+    tests: API,
+  },
+  {
+    name: 'a span is compared to the microsecond',
+    file: REQUEST,
+    line: `BigInt(fraction.padEnd(6, '0').slice(0, 6))`,
+    sabotage: '0n',
+    tests: API,
+  },
+  {
+    name: 'overdue counts from a run that ended well',
+    file: 'functions/api/etl/health.ts',
+    line: 'state: { job, lastReconcile, lastSuccess, running } }',
+    sabotage: 'state: { job, lastReconcile, last: lastSuccess, running } }',
+    tests: API,
+  },
+  {
+    name: 'what was missed twice is overdue only once it had time to begin',
+    file: 'shared/engine/etl-schedule.ts',
+    line: 'second + GRACE_MS <= nowMs',
+    sabotage: 'second <= nowMs',
+    tests: ['unit', 'test/unit/etl/schedule.test.ts'],
+  },
+]
