@@ -31,6 +31,8 @@ function stage({ etl = memoryEtl(), scheduled = true } = {}) {
   const steps: ((run: EtlRun) => Promise<'more' | 'ended' | { readonly status: 'waiting' | 'busy'; readonly retryMs: number }>)[] = []
   let alarmAt: number | null = null
   let down = false
+  /** Somebody begins a run between the look at what is going and the beginning of another. */
+  let between = async () => {}
   const end = (id: string, change: Partial<EtlRun> = {}): EtlRun => {
     const run = etl.runs.get(id)
     if (run === undefined) throw new Error(`no run ${id}`)
@@ -54,7 +56,12 @@ function stage({ etl = memoryEtl(), scheduled = true } = {}) {
       owner,
       session: (work) => {
         if (down) throw new AfluenteError('unavailable', 'connection', 'The analytics database does not answer.')
-        return work({ control, step })
+        const states: typeof control.states = async (...of) => {
+          const seen = await control.states(...of)
+          await between()
+          return seen
+        }
+        return work({ control: { ...control, states }, step })
       },
       memory: { read: async (name) => kept.get(name), write: async (name, ms) => void kept.set(name, ms) },
       alarm: { at: async () => alarmAt, set: async (ms) => void (alarmAt = ms) },
@@ -83,6 +90,7 @@ function stage({ etl = memoryEtl(), scheduled = true } = {}) {
     runs: () => [...etl.runs.values()],
     alarmAt: () => alarmAt,
     loseAlarm: () => void (alarmAt = null),
+    inBetween: (work: () => Promise<void>) => void (between = work),
     goDown: (isDown: boolean) => void (down = isDown),
     /** Alarms that are due, until none is. */
     settle: async (worker: EtlWorker) => {
@@ -147,6 +155,18 @@ describe('a schedule', () => {
     end(asked.id)
     await minutes(worker, 1)
     expect(runs().map(({ startedAt }) => startedAt.slice(11, 16))).toEqual(['10:01', '10:08'])
+  })
+
+  test('that meets a run which began a moment before is caught up when that has ended', async () => {
+    const { control, inBetween, live, minutes, runs } = stage()
+    const worker = live('a')
+    await worker.tick({ going: false })
+    inBetween(async () => void (await control.start(asked, { signal: NEVER })))
+    await minutes(worker, 4)
+    expect(runs().map(({ loadType, status }) => [loadType, status])).toEqual([
+      ['full', 'success'],
+      ['incremental', 'success'],
+    ])
   })
 
   test('begins one run though its object dies between beginning it and remembering that', async () => {
