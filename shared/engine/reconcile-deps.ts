@@ -1,4 +1,5 @@
 import type { SourceTable } from '../tables/table.ts'
+import type { Cancellable } from '../ports/cancellable.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Control } from '../ports/control.ts'
 import type { Log } from '../ports/log.ts'
@@ -29,17 +30,10 @@ export interface ComparedTable {
   readonly consumers: readonly string[]
 }
 
-export type Doing =
-  | 'reading the source'
-  | 'waiting for the sinks'
-  | 'reading silver'
-  | 'reading the index'
-  | 'opening what differs'
-  | 'looking again'
-  | 'repairing'
+export type Doing = 'waiting for the sinks' | 'reading all sides' | 'opening what differs' | 'looking again' | 'repairing'
 
 /** `done` of `total` pages, ranges or keys; null where nobody knows how many. */
 export type OnProgress = (doing: Doing, done: number, total: number | null) => void
 
-/** Tries until the other side answers. */
-export type Persistently = <T>(what: string, work: () => Promise<T>) => Promise<T>
+/** Tries until the other side answers, or the signal aborts: the run's, unless another is given. */
+export type Persistently = <T>(what: string, work: () => Promise<T>, options?: Cancellable) => Promise<T>

@@ -10,9 +10,9 @@ import type { ComparedTable, Doing, OnProgress, Persistently, ReconcileDeps } fr
 import { explain, reasonOf } from './reason.ts'
 import { judge } from './reconcile-judge.ts'
 import { partsOf, suspectsOf } from './reconcile-open.ts'
-import { readPages } from './reconcile-reading.ts'
 import { repair } from './reconcile-repair.ts'
-import { add, newPass, type Pass, readPass, type SideRead, totalOf, writtenPass } from './reconcile-sums.ts'
+import { isRead, readSides } from './reconcile-sides.ts'
+import { newPass, type Pass, readPass, totalOf, writtenPass } from './reconcile-sums.ts'
 import { isClean } from './reconcile-verdict.ts'
 import { retrying } from './retry.ts'
 import { settle } from './settled.ts'
@@ -150,59 +150,20 @@ async function beginPass({ deps, persistently, run }: Work): Promise<Pass | { re
 /** False when its time was over before all was read. */
 async function readAll(pass: Pass, work: Work, barrier: () => Promise<void>): Promise<boolean> {
   const { deps, persistently, run } = work
-  const { of } = run
-  const inTime = () => run.untilMs === null || deps.clock.now() < run.untilMs
-  const touch = keeping(work, pass)
-  const readTable = async (name: 'source' | 'silver', doing: Doing, side: SideRead): Promise<boolean> => {
-    const total = await persistently('pages', () => deps[name].pages(of.table, run))
-    const onStretch = async (next: number | null) => {
-      side.next = next
-      run.onProgress?.(doing, next ?? total, total)
+  const hasIndex = deps.index !== null
+  if (!isRead(pass, hasIndex)) {
+    // What was committed before has arrived, so that less of it looks as if it differed.
+    await barrier()
+    const touch = keeping(work, pass)
+    const onRead = async (done: number, total: number) => {
+      run.onProgress?.('reading all sides', done, total)
       await touch()
-      return next === null || inTime()
     }
-    if (side.next !== null)
-      await readPages(
-        side.next,
-        total,
-        async (pages) => {
-          const sums = await deps[name].sums(of.table, pass.boundaries, pages, run)
-          for (const sum of sums) add(side.sums, sum)
-        },
-        { ...deps, persistently, onStretch },
-      )
-    return side.next === null
+    const inTime = () => run.untilMs === null || deps.clock.now() < run.untilMs
+    await readSides(pass, { ...deps, of: run.of, persistently, onRead, inTime }, run)
   }
-  if (!(await readTable('source', 'reading the source', pass.source))) return false
+  if (!isRead(pass, hasIndex)) return false
   await barrier()
-  if (!(await readTable('silver', 'reading silver', pass.silver))) return false
-  return readIndex(pass, work, touch, inTime)
-}
-
-const RANGES_AT_ONCE = 512
-
-async function readIndex(
-  { boundaries, index: side }: Pass,
-  { deps, persistently, run }: Work,
-  touch: () => Promise<void>,
-  inTime: () => boolean,
-): Promise<boolean> {
-  const { control, index } = deps
-  const { table } = run.of
-  if (index === null || side.next === null) return true
-  const total = boundaries.length + 1
-  await persistently('settle', () => index.settle(table, run))
-  const floors = await persistently('floors', () => control.floors(run))
-  const floor = floors.find((one) => one.table === qualifiedName(table))?.version ?? 0
-  while (side.next !== null) {
-    const from: number = side.next
-    const to = Math.min(total, from + RANGES_AT_ONCE)
-    for (const sum of await persistently('index', () => index.sums(table, { boundaries, from, to, floor }, run))) add(side.sums, sum)
-    side.next = to < total ? to : null
-    run.onProgress?.('reading the index', to, total)
-    await touch()
-    if (side.next !== null && !inTime()) return false
-  }
   return true
 }
 
@@ -239,12 +200,12 @@ function keeping({ deps, held, run }: Work, pass?: Pass): () => Promise<void> {
 }
 
 function persisting({ of, signal }: ReconcileRun, { clock, log, random }: ReconcileDeps): Persistently {
-  return (what, work) =>
+  return (what, work, options = { signal }) =>
     retrying(work, {
       ...RETRY,
       random,
       clock,
-      signal,
+      ...options,
       onRetry: ({ attempt, error, waitMs }) => log.warn('reconcile.retry', { table: qualifiedName(of.table), what, attempt, waitMs, reason: reasonOf(error) }),
     })
 }

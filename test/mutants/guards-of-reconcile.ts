@@ -64,6 +64,20 @@ export const guardsOfReconcile: readonly Guard[] = [
     tests: UNIT,
   },
   {
+    name: 'sums and the place they reach are kept together',
+    file: 'shared/engine/reconcile-sides.ts',
+    line: '      side.next = pages.to\n',
+    sabotage: '      await clock.sleep(3_000, options)\n      side.next = pages.to\n',
+    tests: UNIT,
+  },
+  {
+    name: 'a side that fails ends the others',
+    file: 'shared/engine/together.ts',
+    line: 'if (!ended.ok) failed.abort(ended.error)',
+    sabotage: '',
+    tests: UNIT,
+  },
+  {
     name: 'ranges that were not opened are no clean bill',
     file: 'shared/engine/reconcile-verdict.ts',
     line: 'return unopened === 0 && ',

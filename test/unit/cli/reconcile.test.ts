@@ -90,7 +90,7 @@ describe('a verdict in words', () => {
   })
 
   test('what moves says how far it is', () => {
-    expect(progressLine('public.leads', 'reading the source', 50, 200)).toBe('public.leads · reading the source · 25 %')
+    expect(progressLine('public.leads', 'reading all sides', 50, 200)).toBe('public.leads · reading all sides · 25 %')
     expect(progressLine('public.leads', 'waiting for the sinks', 1_200, null)).toBe('public.leads · waiting for the sinks · 1 200 left')
   })
 })

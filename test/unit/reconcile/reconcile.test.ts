@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { AfluenteError } from '../../../shared/engine/errors.ts'
+import { type Pass, readPass, type SideRead, totalOf } from '../../../shared/engine/reconcile-sums.ts'
 import { isClean, verdictText } from '../../../shared/engine/reconcile-verdict.ts'
 import type { Pages } from '../../../shared/ports/reconcile.ts'
 import { foundBy, keyOf, NAME, world, type World } from './world.ts'
@@ -170,6 +171,59 @@ describe('killed or out of time', () => {
     slow = false
     expect(foundBy(await own.run(until))).toEqual([`missing in silver ${keyOf(77)}`])
     expect(read[first]?.from).toBe(read[first - 1]?.to)
+  })
+
+  test('what is kept of a side holds the rows of the stretches it has behind it, whatever the other sides do', async () => {
+    const kept: Pass[] = []
+    const own = await world({
+      rows: 2_200,
+      lagMs: { capture: 200, silver: 200, index: 200 },
+      wrap: (deps) => {
+        const slow =
+          <A extends unknown[], R>(ms: number, work: (...args: A) => Promise<R>) =>
+          async (...args: A) => {
+            await deps.clock.sleep(ms, { signal: new AbortController().signal })
+            return work(...args)
+          }
+        return {
+          ...deps,
+          source: { ...deps.source, sums: slow(5_100, deps.source.sums) },
+          silver: { ...deps.silver, sums: slow(7_000, deps.silver.sums) },
+          reconciliations: {
+            ...deps.reconciliations,
+            keep: async (of, options) => {
+              const pass = readPass(of.pass)
+              if (pass !== null) kept.push(pass)
+              return deps.reconciliations.keep(of, options)
+            },
+          },
+        }
+      },
+    })
+    expect(foundBy(await own.run({ most: { rows: 10_000, parts: 1 } }))).toEqual([])
+    const rowsOf = ({ next, sums }: SideRead) => [next === null ? 2_200 : next * 4, totalOf(sums)]
+    expect(kept.filter(({ silver, source }) => source.next !== 0 && silver.next === 0).length).toBeGreaterThan(0)
+    for (const { silver, source } of kept) for (const [behind, rows] of [rowsOf(source), rowsOf(silver)]) expect(rows).toBe(behind)
+  })
+
+  test('a side that can not be read ends the reading of the others, and what it says is told', async () => {
+    const signals: AbortSignal[] = []
+    const own = await world({
+      wrap: (deps) => ({
+        ...deps,
+        source: {
+          ...deps.source,
+          sums: async (_table, _boundaries, _pages, options) => {
+            signals.push(options.signal)
+            await deps.clock.sleep(3_600_000, options)
+            throw new AfluenteError('unavailable', 'ended', 'It was told to end.')
+          },
+        },
+        silver: { ...deps.silver, sums: async () => Promise.reject(new AfluenteError('misconfigured', 'no-column', 'A column is missing.')) },
+      }),
+    })
+    await expect(own.run()).rejects.toThrow('A column is missing.')
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true])
   })
 
   test('two of the same do not work at once, and one that was killed leaves its place', async () => {
