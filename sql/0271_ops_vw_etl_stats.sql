@@ -1,4 +1,4 @@
--- Runs of ETL jobs by day: how many, how they ended, what they moved, and what the plain way would have lost.
+-- Runs of ETL jobs by day: how many, how they ended, what they moved, and what the plain way would have lost. Dry runs move nothing.
 create or replace view ops.vw_etl_stats with (security_invoker = true) as
 select
   c.job,
@@ -23,6 +23,7 @@ select
   max(c.watermark_end) filter (where c.status = 'success') as watermark
 from ops.etl_control as c
 left join ops.etl_checkpoint as p on p.execution_id = c.execution_id
+where p.dry_run is not true
 group by c.job, (c.started_at at time zone 'UTC')::date, c.load_type;
 
 revoke all on ops.vw_etl_stats from public;

@@ -10,7 +10,11 @@ import { milliseconds } from './duration.ts'
 /** Who is open now has mostly ended a moment later; the first load is long, and without a watermark all of it would be read again. */
 const PATIENCE_MS = { incremental: 150, first: 3_000 } as const
 
-export async function beginRun({ clock, job, lease, log, name, signal, source, store }: Work, taken: EtlProgress, judge: TypeJudge): Promise<EtlProgress> {
+export async function beginRun(
+  { clock, job, lease, log, name, salt, signal, source, store }: Work,
+  taken: EtlProgress,
+  judge: TypeJudge,
+): Promise<EtlProgress> {
   const { faults, warnings } = await checkEtlSource(name, job, source, judge, { signal })
   if (faults.length > 0) throw new AfluenteError('misconfigured', 'source-differs', faults.join('\n'))
   for (const warning of warnings) log.warn('etl.source', { job: name, warning })
@@ -22,14 +26,14 @@ export async function beginRun({ clock, job, lease, log, name, signal, source, s
   )
   const span =
     loadType === 'incremental'
-      ? ({ overlapMs: milliseconds(job.overlap), until: proof.now, marginMs: milliseconds(job.margin) } as const)
+      ? ({ overlapMs: milliseconds(job.overlap), marginMs: milliseconds(job.margin) } as const)
       : loadType === 'backfill'
         ? 'asked'
         : 'all'
   const phase: EtlPhase = loadType === 'reconcile' ? 'ranges' : loadType === 'full' ? 'rows' : 'changes'
   const expected = loadType === 'incremental' ? null : await source.estimate(job, loadType === 'backfill' ? taken.run : { from: null, to: null }, { signal })
   log.info('etl.begun', { job: name, run: lease.run, loadType, proven: proof.proven, open: proof.noted?.open.length ?? 0 })
-  return store.begin(lease, { phase, loadType, span, expected, proven: proof.proven, noted: proof.noted }, { signal })
+  return store.begin(lease, { phase, loadType, span, expected, definitionHash: salt, now: proof.now, proven: proof.proven, noted: proof.noted }, { signal })
 }
 
 /** A job that has no watermark has nothing to go on from: all is read. */

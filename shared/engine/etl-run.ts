@@ -73,7 +73,7 @@ async function work(deps: EtlRunDeps, options: EtlStepOptions, lease: EtlLease, 
   const job = jobs[lease.job]
   if (job === undefined)
     throw new AfluenteError('misconfigured', 'unknown-job', `shared/pipeline.ts has no job ${lease.job}; there are ${Object.keys(jobs).join(', ')}.`)
-  if (taken.run.cancelAsked) return { status: 'ended', run: await end({ store, lease, log, job, salt: '' }, 'cancelled', taken, signal) }
+  if (taken.run.cancelAsked) return { status: 'ended', run: await end({ store, lease, log, job }, 'cancelled', taken, signal) }
   const beganAt = clock.now()
   const salt = await definitionHash(job)
   const part: Work = {
@@ -97,11 +97,11 @@ async function work(deps: EtlRunDeps, options: EtlStepOptions, lease: EtlLease, 
   return { status: 'more', run: moved.run }
 }
 
-/** A run that went through has its watermark, and a table that was gone through wholly its definition. */
+/** A run that went through has its watermark, and a table that was gone through wholly the definition that this began under: a later one offers a backfill. */
 async function end(
-  { job, lease, log, salt, store }: Pick<Work, 'job' | 'lease' | 'log' | 'salt' | 'store'>,
+  { job, lease, log, store }: Pick<Work, 'job' | 'lease' | 'log' | 'store'>,
   status: 'success' | 'cancelled',
-  { position, proven, run }: EtlProgress,
+  { definitionHash: begunUnder, position, proven, run }: EtlProgress,
   signal: AbortSignal,
 ): Promise<EtlRun> {
   const isWhole = status === 'success' && !run.dryRun
@@ -110,7 +110,7 @@ async function end(
     error: null,
     errorTraceback: null,
     proven: isWhole && proven !== null && marks(run) ? { at: proven, marginMs: milliseconds(job.margin) } : null,
-    definitionHash: isWhole && position?.phase !== 'changes' ? salt : null,
+    definitionHash: isWhole && position?.phase !== 'changes' ? begunUnder : null,
   }
   const ended = await store.end(lease, ending, { signal })
   log.info('etl.ended', {

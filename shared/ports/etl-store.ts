@@ -25,6 +25,8 @@ export interface EtlProgress {
   /** Noted by an earlier run and not yet proven. */
   readonly noted: Noted | null
   readonly provenUntil: string | null
+  /** Of the definition under which the run began; null: it has not begun. */
+  readonly definitionHash: string | null
 }
 
 export const etlPhases = ['changes', 'rows', 'ranges'] as const
@@ -41,8 +43,11 @@ export interface Beginning {
   readonly phase: EtlPhase
   readonly loadType: EtlRun['loadType']
   readonly expected: number | null
-  /** What is read: from the watermark less an overlap up to a moment and a margin (both in milliseconds); or the run's own span; or all. */
-  readonly span: { readonly overlapMs: number; readonly until: string; readonly marginMs: number } | 'asked' | 'all'
+  readonly definitionHash: string
+  /** The source's clock. A watermark that lies above it was made by a clock that has stepped back since: it is lowered to it. */
+  readonly now: string
+  /** What is read: from the watermark less an overlap up to now and a margin (both in milliseconds); or the run's own span; or all. */
+  readonly span: { readonly overlapMs: number; readonly marginMs: number } | 'asked' | 'all'
   readonly proven: string | null
   /** To be proven by a later run; null: there is nothing to wait for. */
   readonly noted: Noted | null
@@ -70,7 +75,7 @@ export interface EtlEnding {
   readonly proven: { readonly at: string; readonly marginMs: number } | null
   readonly error: string | null
   readonly errorTraceback: string | null
-  /** Null: the table is not wholly made by this definition. */
+  /** Of the definition under which the table was gone through; null: it was not. */
   readonly definitionHash: string | null
 }
 

@@ -27,16 +27,16 @@ select epoch, ${iso('noted_at')} as noted_at, noted_open, ${iso('proven_until')}
 
 const LEFT_MS = `select greatest(1, ceil(extract(epoch from leased_until - clock_timestamp()) * 1000)) as ms from ops.etl_job where execution_id = $1 and leased_until > clock_timestamp()`
 
-const PROGRESS = `select phase, position, ${iso('read_from')} as read_from, ${iso('read_to')} as read_to, ${iso('proven')} as proven, ${iso('seen_before')} as seen_before
+const PROGRESS = `select phase, position, ${iso('read_from')} as read_from, ${iso('read_to')} as read_to, ${iso('proven')} as proven, ${iso('seen_before')} as seen_before, definition_hash
 from ops.etl_checkpoint where execution_id = $1`
 
 const BEGIN = `with lease as (
   update ops.etl_job as j set leased_until = clock_timestamp() + interval '${LEASE_MS} milliseconds', noted_at = $4::timestamptz, noted_open = $5::text[],
     proven_until = coalesce($6::timestamptz, j.proven_until)
   ${HELD} returning j.seen_until)
-, typed as (update ops.etl_control as c set load_type = $8 from lease where c.execution_id = $3 returning c.watermark_start)
-update ops.etl_checkpoint as p set phase = $7, expected = $9, proven = $6::timestamptz, seen_before = lease.seen_until,
-  read_from = case when $10 = 'span' then least(typed.watermark_start, $11::timestamptz) - $12 * interval '1 millisecond' when $10 = 'asked' then p.span_from end,
+, typed as (update ops.etl_control as c set load_type = $8, watermark_start = least(c.watermark_start, $11::timestamptz) from lease where c.execution_id = $3 returning c.watermark_start)
+update ops.etl_checkpoint as p set phase = $7, expected = $9, proven = $6::timestamptz, seen_before = lease.seen_until, definition_hash = $14,
+  read_from = case when $10 = 'span' then typed.watermark_start - $12 * interval '1 millisecond' when $10 = 'asked' then p.span_from end,
   read_to = case when $10 = 'span' then $11::timestamptz + $13 * interval '1 millisecond' when $10 = 'asked' then p.span_to end
 from lease, typed where p.execution_id = $3
 returning p.execution_id`
@@ -82,6 +82,7 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       seenBefore: textOf(point, 'seen_before'),
       noted: notedAt === null ? null : { at: notedAt, open: arrayOf(row['noted_open']) ?? [] },
       provenUntil: textOf(row, 'proven_until'),
+      definitionHash: textOf(point, 'definition_hash'),
     }
   }
 
@@ -97,9 +98,22 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       const [left] = await rowsOf({ text: LEFT_MS, values: [id] }, options)
       return { status: 'busy', run, retryMs: left === undefined ? 1_000 : (numberOf(left, 'ms') ?? 1_000) }
     },
-    begin: async (lease, { expected, loadType, noted, phase, proven, span }, options) => {
-      const [kind, until, overlapMs, marginMs] = typeof span === 'string' ? [span, null, 0, 0] : ['span', span.until, span.overlapMs, span.marginMs]
-      const values = [...right(lease), noted?.at ?? null, noted?.open ?? null, proven, phase, loadType, expected, kind, until, overlapMs, marginMs]
+    begin: async (lease, { definitionHash, expected, loadType, noted, now, phase, proven, span }, options) => {
+      const { kind, marginMs, overlapMs } = typeof span === 'string' ? { kind: span, overlapMs: 0, marginMs: 0 } : { kind: 'span', ...span }
+      const values = [
+        ...right(lease),
+        noted?.at ?? null,
+        noted?.open ?? null,
+        proven,
+        phase,
+        loadType,
+        expected,
+        kind,
+        now,
+        overlapMs,
+        marginMs,
+        definitionHash,
+      ]
       if ((await rowsOf({ text: BEGIN, values }, options)).length === 0) throw fenced(lease)
       const run = await find(lease.run, options)
       if (run === undefined) throw fenced(lease)

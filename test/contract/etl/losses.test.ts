@@ -155,6 +155,19 @@ describe('what the plain way loses is not lost:', () => {
     expect(await copy()).toEqual(await truth())
   })
 
+  test('a clock that steps back further than the overlap: nothing begins in its future', async () => {
+    const { copy, run, silver, source, truth } = await openWorld(postgres)
+    await put(source, 1, 'on time')
+    await run()
+    await put(source, 2, 'under the clock that was set back')
+    for (const loadType of ['incremental', 'full'] as const) {
+      await silver.query(`update ops.etl_control set watermark_end = watermark_end + interval '1 hour'`)
+      const { startedAt, watermarkEnd } = await run({ loadType })
+      expect(Date.parse(watermarkEnd ?? '')).toBeLessThan(Date.parse(startedAt) + 10_000)
+    }
+    expect(await copy()).toEqual(await truth())
+  })
+
   test('a write that skips updated_at, and a hard delete', async () => {
     const world = await openWorld(postgres)
     const { copy, reconcile, run, source, truth } = world

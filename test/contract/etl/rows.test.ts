@@ -4,6 +4,7 @@ import { postgresEtlSource } from '../../../shared/adapters/postgres/etl-source.
 import { cleanedPassage, passageOf } from '../../../shared/adapters/postgres/etl-columns.ts'
 import { sourceDb } from '../../../shared/adapters/postgres/source-db.ts'
 import { checkEtlSource } from '../../../shared/engine/etl-check.ts'
+import { createEtlStep } from '../../../shared/engine/etl-run.ts'
 import { definitionHash } from '../../../shared/engine/etl-definition.ts'
 import { silverType } from '../../../shared/mappings/column-types.ts'
 import { columnCleanerOf, isRefusal } from '../../../shared/steps/clean.ts'
@@ -57,6 +58,8 @@ describe('rows that', () => {
     await source.query('delete from items where id = 1')
     expect(await run({ dryRun: true, loadType: 'full' })).toMatchObject({ unchanged: 23, deleted: 1 })
     expect(await run({ dryRun: true, loadType: 'reconcile' })).toMatchObject({ deleted: 1 })
+    const { rows: days } = await silver.query('select load_type, runs, rows_inserted, rows_rejected, rows_deleted from ops.vw_etl_stats')
+    expect(days).toEqual([{ load_type: 'full', runs: '1', rows_inserted: '24', rows_rejected: '1', rows_deleted: '0' }])
     expect((await copy()).length).toBe(24)
     expect((await control.states(['items'], { signal }))[0]?.lastSuccess?.dryRun).toBe(false)
   })
@@ -117,6 +120,18 @@ describe('rows that', () => {
   })
 })
 
+describe('a full load', () => {
+  test('that a deploy met on its way fills its table by the definition that it began under: the other one offers a backfill', async () => {
+    const { control, deps, finish, source, start } = await openWorld(postgres)
+    await source.query('insert into items (id) select generate_series(1, 25)')
+    const run = await start()
+    const changed = { ...itemsJob, columns: { ...itemsJob.columns, name: { type: 'text' as const } } }
+    expect((await createEtlStep(deps())({ run: run.id, owner: 'before', budgetMs: 0, signal })).status).toBe('more')
+    expect(await finish(run, { jobs: { items: changed } })).toMatchObject({ status: 'success', inserted: 25 })
+    expect((await control.states(['items'], { signal }))[0]?.definitionHash).toBe(await definitionHash(itemsJob))
+  })
+})
+
 describe('the way of a column', () => {
   const cases: readonly (readonly [type: string, spec: EtlColumn, values: readonly string[]])[] = [
     ['integer', { type: 'bigint' }, ['-5', '0', '2147483647']],
@@ -147,7 +162,28 @@ describe('the way of a column', () => {
     ['varchar', { type: 'text', clean: ['trim', 'blank-to-null', 'email'] }, [' ANA@Example.COM ', ' ']],
     ['varchar', { type: 'text', clean: ['phone'] }, ['+55 (11) 9-9999', '0055 11', 'none']],
     ['text', { type: 'integer', clean: ['trim'] }, [' 5 ', '5.0', 'x']],
-    ['text', { type: 'timestamptz', clean: ['utc'] }, ['2026-11-01T10:00:00', '2026-11-01 10:00:00+02', 'soon']],
+    [
+      'text',
+      { type: 'timestamptz', clean: ['utc'] },
+      [
+        '2026-11-01T10:00:00',
+        '2026-11-01 10:00:00+02',
+        'soon',
+        '2026-13-45',
+        '2026-02-29 10:00',
+        '2024-02-29 24:00',
+        '2026-11-01 25:00',
+        '2026-11-01 10:00+99',
+      ],
+    ],
+    ['text', { type: 'timestamp' }, ['294277-01-01', '4714-11-24 BC', '4714-11-23 BC', '0000-01-01', '0005-02-29 BC', '0004-02-29 BC']],
+    ['text', { type: 'time' }, ['10:00', '24:00:00', '24:00:01', 'noon']],
+    ['text', { type: 'double precision' }, ['1e308', '1e309', '1e-400', '0e9', '.5', '5.', '.', 'inf']],
+    ['numeric', { type: 'real' }, ['1.5', `1${'0'.repeat(40)}`]],
+    ['text', { type: 'numeric(4,2)' }, ['1e131071', '1e131072', '1e-16383', '1e-16384']],
+    ['text', { type: 'jsonb' }, ['{"a": 1}', '{a: 1}', '"\\u0000"', '"\\\\u0000"', '"\\ud800"', '"\\ud83d\\ude00"', '']],
+    ['json', { type: 'jsonb' }, ['["\\u0000"]']],
+    ['integer[]', { type: 'bigint[]' }, ['{1,NULL}']],
     ['jsonb', { type: 'jsonb' }, ['{"a": 1.00, "b": [1, "é\\"\\\\"]}', 'null']],
     ['json', { type: 'jsonb' }, ['{"a":  1}']],
     ['text[]', { type: 'text[]' }, ['{}', '{a,"b c",NULL,"d\\"e"}', '{{a,b},{c,d}}']],
