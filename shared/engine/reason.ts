@@ -10,6 +10,12 @@ export function explain(error: unknown): string {
   return isAfluenteError(error) ? error.message : unexpected(error)
 }
 
+/** What fits in a line of a list. */
+export function firstLine(text: string): string {
+  const [first = ''] = text.split('\n', 1)
+  return first
+}
+
 /** Stable and short, to count by. */
 export function codeOf(error: unknown): string {
   if (isAfluenteError(error)) return error.code

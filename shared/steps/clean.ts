@@ -1,5 +1,6 @@
 /** Raw text of a source → text that fits its column in silver, or the reason why it never will. Pure. */
 import type { EtlColumn, EtlColumns } from '../tables/etl-job.ts'
+import { checksOf, type Refusal, TIME } from './fitting.ts'
 
 /** A value as the source printed it; null is NULL. */
 export type RawRow = Readonly<Record<string, string | null | undefined>>
@@ -10,10 +11,6 @@ export type Cleaned =
   /** `code` is stable, to count by; `reason` says what is wrong, never the value. */
   | { readonly ok: false; readonly column: string; readonly code: string; readonly reason: string }
 
-export interface Refusal {
-  readonly code: string
-  readonly reason: string
-}
 type Step = (text: string) => string | null | Refusal
 
 /** What becomes of one value: the text that its column takes (null is NULL), or why it never will. */
@@ -75,7 +72,7 @@ function stepsOf({ type, clean = [], between, words }: EtlColumn): readonly Step
     ...(has('phone') ? [phone] : []),
     ...(words === undefined ? [] : [wordOf(words)]),
     ...(has('utc') ? [asUtc] : []),
-    ...typeSteps(type),
+    ...checksOf(type),
     ...(between === undefined ? [] : [within(between)]),
   ]
 }
@@ -96,45 +93,10 @@ function wordOf(words: readonly string[]): Step {
   return (text) => (/^-?\d+$/.test(text) ? (words[Number(text)] ?? `unknown(${text})`) : text)
 }
 
-const TIME = /^(\d{4,7}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?( ?(?:Z|[-+]\d\d(?::?\d\d(?::?\d\d)?)?))?( BC)?$/
-
 const asUtc: Step = (text) => {
   const [, date, time = '00:00:00', zone, era = ''] = TIME.exec(text) ?? []
   return date === undefined || zone !== undefined ? text : `${date} ${time}+00${era}`
 }
-
-const BIGGEST = { smallint: 32_767n, integer: 2_147_483_647n, bigint: 9_223_372_036_854_775_807n } as const
-
-function typeSteps(type: EtlColumn['type']): readonly Step[] {
-  if (type === 'smallint' || type === 'integer' || type === 'bigint') return [whole(type)]
-  if (type === 'numeric' || type.startsWith('numeric(') || type === 'real' || type === 'double precision') return type.endsWith('[]') ? [] : [number]
-  if (type === 'timestamp' || type === 'timestamptz' || type === 'date') return [moment(type)]
-  if (type === 'boolean') return [flag]
-  if (type === 'uuid') return [uuid]
-  return []
-}
-
-function whole(type: keyof typeof BIGGEST): Step {
-  return (text) => {
-    if (!/^[-+]?\d+(?:\.0+)?$/.test(text)) return { code: 'not-a-number', reason: `it is no whole number, and the column is ${type}` }
-    const plain = text.replace(/\.0+$/, '')
-    const value = BigInt(plain.replace(/^\+/, ''))
-    if (value > BIGGEST[type] || value < -BIGGEST[type] - 1n) return { code: 'out-of-range', reason: `it is beyond what ${type} holds` }
-    return plain
-  }
-}
-
-const number: Step = (text) =>
-  /^[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+(?:e[-+]?\d+)?|inf(?:inity)?|nan)$/i.test(text) ? text : { code: 'not-a-number', reason: 'it is no number' }
-
-function moment(type: string): Step {
-  return (text) => (TIME.test(text) || /^-?infinity$/.test(text) ? text : { code: 'not-a-time', reason: `it is no ${type} in ISO 8601` })
-}
-
-const flag: Step = (text) =>
-  /^(?:t|true|1|yes|on)$/i.test(text) ? 't' : /^(?:f|false|0|no|off)$/i.test(text) ? 'f' : { code: 'not-a-boolean', reason: 'it is neither true nor false' }
-
-const uuid: Step = (text) => (/^[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/i.test(text) ? text : { code: 'not-a-uuid', reason: 'it is no UUID' })
 
 function within([least, most]: readonly [number, number]): Step {
   return (text) => {

@@ -91,9 +91,16 @@ export const guardsOfWords: readonly Guard[] = [
   // ETL.
   {
     name: 'a number beyond its column is refused before it is written',
-    file: 'shared/steps/clean.ts',
+    file: 'shared/steps/fitting.ts',
     line: 'if (value > BIGGEST[type] || value < -BIGGEST[type] - 1n)',
     sabotage: 'if (value > BIGGEST.bigint)',
+    tests: ['unit', 'test/unit/etl/clean.test.ts'],
+  },
+  {
+    name: 'a day that no month has is refused before it is written',
+    file: 'shared/steps/fitting.ts',
+    line: '!isDay(date, era !== undefined)',
+    sabotage: 'false',
     tests: ['unit', 'test/unit/etl/clean.test.ts'],
   },
   {

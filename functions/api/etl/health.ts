@@ -1,5 +1,6 @@
 /** Is an ETL job well? Pure: the same judgement for /ready, /metrics, `afluente status` and `afluente etl health`. */
 import { isOverdue, nextFires } from '../../../shared/engine/etl-schedule.ts'
+import { firstLine } from '../../../shared/engine/reason.ts'
 import type { EtlJobState } from '../../../shared/ports/etl-control.ts'
 import type { EtlJob, EtlSchedule } from '../../../shared/tables/etl-job.ts'
 
@@ -59,7 +60,7 @@ function endFaults({ state: { job, last } }: Judged): readonly EtlFault[] {
   if (last === null || last.status !== 'failed') return []
   return [
     {
-      problem: `its last run (${last.loadType}) failed at ${last.completedAt ?? last.startedAt}: ${last.error ?? 'it left no reason'}`,
+      problem: `its last run (${last.loadType}) failed at ${last.completedAt ?? last.startedAt}: ${firstLine(last.error ?? 'it left no reason')}`,
       hint: `npx afluente etl show ${last.id} tells more; once it is mended: npx afluente etl run ${job}`,
     },
   ]

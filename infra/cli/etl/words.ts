@@ -1,5 +1,6 @@
 /** ETL jobs and runs in words. Names, counts and times only. */
 import { onItsClock } from '../../../shared/engine/etl-schedule.ts'
+import { firstLine } from '../../../shared/engine/reason.ts'
 import { seconds } from '../../local/progress.ts'
 import { count } from '../backfill/words.ts'
 import type { Job, Run } from './answers.ts'
@@ -33,7 +34,7 @@ export function runLine(run: Run): string {
     `${MARKS[status]} ${id}  ${startedAt.slice(0, 19)}Z  ${loadType}${dryRun ? ' (dry run)' : ''}, by ${triggeredBy}`,
     `${status}${durationSeconds === null ? '' : ` in ${seconds(durationSeconds * 1_000)}`}${attempt === 1 ? '' : `, attempt ${attempt}`}`,
     countsOf(run),
-    ...(error === null ? [] : [error]),
+    ...(error === null ? [] : [firstLine(error)]),
   ].join(' · ')
 }
 

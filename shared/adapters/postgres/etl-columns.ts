@@ -1,5 +1,6 @@
 /** How each column of a job travels from its source to silver: as it is, or as text that the cleaning step has seen. */
 import { isCleaned } from '../../steps/clean.ts'
+import { isChecked } from '../../steps/fitting.ts'
 import type { EtlColumn } from '../../tables/etl-job.ts'
 import { silverType } from '../../mappings/column-types.ts'
 
@@ -90,9 +91,10 @@ export function judgeType(sourceType: string, spec: EtlColumn): string | null {
 /** Whether values of this type can become the column's at all; one by one they may still be rejected. */
 function canBecome(sourceType: string, spec: EtlColumn): boolean {
   const target = silverType(spec.type)
-  if (target === 'text' || TEXTS.includes(sourceType) || sourceType === target) return true
-  if (target.endsWith('[]') !== sourceType.endsWith('[]')) return false
-  if (target.endsWith('[]')) return true
+  if (target === 'text' || sourceType === target) return true
+  // Of a text that nobody checks one bad value would stop its page.
+  if (TEXTS.includes(sourceType)) return isChecked(spec.type)
+  if (target.endsWith('[]')) return sourceType.endsWith('[]') && arrayFits(sourceType.slice(0, -2), target.slice(0, -2))
   const numbers = ['smallint', 'integer', 'bigint', 'numeric', ...FLOATS]
   if (numbers.includes(target) || target.startsWith('numeric')) return numbers.includes(sourceType)
   if (target === 'boolean') return ['smallint', 'integer', 'bigint'].includes(sourceType)
@@ -100,6 +102,10 @@ function canBecome(sourceType: string, spec: EtlColumn): boolean {
   if (target === 'jsonb' || target === 'json') return ['json', 'jsonb'].includes(sourceType)
   if (target === 'time') return sourceType === 'time without time zone'
   return false
+}
+
+function arrayFits(from: string, to: string): boolean {
+  return to === 'text' || (RANK[from] ?? Infinity) <= (RANK[to] ?? 0)
 }
 
 /** A time without a zone that becomes one with it, and nobody says in which zone it is. */
