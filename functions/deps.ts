@@ -139,7 +139,9 @@ export function etlWorker(env: Env, job: string, of: Pick<EtlWorkerDeps, 'alarm'
     owner: `${job} ${crypto.randomUUID()}`,
     session: (work) => {
       const settings = soundSettings(env)
-      return withAnalytics(settings, ETL_CONNECTIONS, (db) => etlSession({ db, jobs: pipeline.etl ?? {}, settings, clock, log, random }, work))
+      return withAnalytics(settings, ETL_CONNECTIONS, (db) =>
+        etlSession({ db, jobs: pipeline.etl ?? {}, maxMessageBytes: pipeline.topics.maxMessageBytes, settings, clock, log, random }, work),
+      )
     },
     codeVersion: manifest.version,
     clock,

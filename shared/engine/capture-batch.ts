@@ -53,8 +53,9 @@ export interface PublishDeps {
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number
-  readonly budget: Budget
-  readonly limits: CaptureLimits
+  /** Left out: nobody counts. */
+  readonly budget?: Pick<Budget, 'charge'>
+  readonly limits: Pick<CaptureLimits, 'attempts' | 'retryBaseMs' | 'retryMaxMs'>
 }
 
 export interface PublishOptions {
@@ -93,7 +94,7 @@ async function persistently(messages: readonly OutboundMessage[], { live, signal
   return retrying(
     async () => {
       if (!live()) return null
-      budget.charge({ calls: 1 })
+      budget?.charge({ calls: 1 })
       return (await publisher.publish(messages, { signal })).tooLarge
     },
     {

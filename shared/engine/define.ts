@@ -110,6 +110,9 @@ export function definePipeline<const T extends AnyTable>(definition: Pipeline<T>
   return definition
 }
 
+/** What Kafka takes as the name of a topic. */
+export const TOPIC_NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/
+
 /** The topic of a source table. */
 export function topicOf(table: { readonly schema: string; readonly name: string }): string {
   return `afluente.${qualifiedName(table)}`

@@ -1,11 +1,11 @@
 /** Checks a definition before anything connects. Types catch wrong names; this catches what types can't see. */
+import { APPLICATION_TOPIC } from '../events/application-event.ts'
 import { isColumnType, plainTypes, qualifiedName, type SourceTable } from '../tables/table.ts'
-import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, shardsOf, topicOf } from './define.ts'
+import { type AnyConsumer, type AnyElasticsearchSink, type AnyPipeline, deadLetterTopicOf, fieldKinds, modes, shardsOf, TOPIC_NAME, topicOf } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { AfluenteError } from './errors.ts'
 import { etlFaults } from './etl-faults.ts'
 
-const KAFKA_NAME = /^[A-Za-z0-9._-]{1,249}$/
 /** What Elasticsearch takes as the name of an index and its alias. */
 const INDEX_NAME = /^[a-z0-9][^A-Z\\/*?"<>| ,#:]{0,199}$/
 const CONSUMER_NAME = /^[a-z][a-z0-9_-]{0,39}$/
@@ -29,10 +29,10 @@ export function faultsOf(pipeline: AnyPipeline): readonly string[] {
       .map((topic) => `tables: ${deadLetterTopicOf(topic)} would be a table's topic and hold the dead letters of ${topic}.`),
     ...(Object.keys(pipeline.consumers).length === 0 ? ['consumers: there are none; nothing would be delivered.'] : []),
     ...Object.entries(pipeline.consumers).flatMap(([name, consumer]) => consumerFaults(name, consumer, topics, pipeline.tables)),
-    ...etlFaults(
-      pipeline.etl ?? {},
-      pipeline.tables.map(({ name }) => name),
-    ),
+    ...etlFaults(pipeline.etl ?? {}, {
+      tables: pipeline.tables.map(({ name }) => name),
+      topics: [...topics, APPLICATION_TOPIC].flatMap((topic) => [topic, deadLetterTopicOf(topic)]),
+    }),
   ]
 }
 
@@ -57,7 +57,7 @@ function tableFaults(table: SourceTable): string[] {
   const name = qualifiedName(table)
   const columns = Object.keys(table.columns)
   return [
-    ...(KAFKA_NAME.test(deadLetterTopicOf(topicOf(table)))
+    ...(TOPIC_NAME.test(deadLetterTopicOf(topicOf(table)))
       ? []
       : [`${name}: '${topicOf(table)}' can't be a Kafka topic with dead letters of its own; use letters, digits, dot, dash, underscore, at most 245.`]),
     ...(columns.length === 0 ? [`${name}: it has no columns.`] : []),

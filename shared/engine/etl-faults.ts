@@ -1,6 +1,7 @@
 /** Checks the ETL jobs of a definition before anything connects. */
 import { cleanings, deleteModes, type EtlColumn, etlDatabases, type EtlJob } from '../tables/etl-job.ts'
 import { isColumnType, plainTypes } from '../tables/table.ts'
+import { TOPIC_NAME } from './define.ts'
 import { milliseconds } from './duration.ts'
 import { scheduleFaults } from './etl-schedule.ts'
 
@@ -11,14 +12,37 @@ const SECRET = /^(?:encrypted_password|tokens|.*_token|.*password.*|.*secret.*)$
 const MOST_ROWS = 10_000
 const KEY_TYPES = ['smallint', 'integer', 'bigint', 'uuid']
 
-/** Every fault of the jobs in plain words. `taken` are the names that silver gives to source tables. */
-export function etlFaults(jobs: Readonly<Record<string, EtlJob>>, taken: readonly string[]): readonly string[] {
+/** What the rest of the definition has: names that silver gives to source tables, and topics. */
+export interface Taken {
+  readonly tables: readonly string[]
+  readonly topics: readonly string[]
+}
+
+/** Every fault of the jobs in plain words. */
+export function etlFaults(jobs: Readonly<Record<string, EtlJob>>, taken: Taken): readonly string[] {
   const tables = Object.values(jobs).map(({ into }) => into)
   return [
     ...Object.entries(jobs).flatMap(([name, job]) => jobFaults(name, job)),
     ...tables.filter((into, at) => tables.indexOf(into) !== at).map((into) => `etl: two jobs write silver.${into}; each needs a table of its own.`),
-    ...tables.filter((into) => taken.includes(into)).map((into) => `etl: silver.${into} is the copy of a source table; the job needs another name in 'into'.`),
+    ...tables
+      .filter((into) => taken.tables.includes(into))
+      .map((into) => `etl: silver.${into} is the copy of a source table; the job needs another name in 'into'.`),
+    ...topicFaults(jobs, taken.topics),
   ]
+}
+
+/** Kafka itself takes dot and underscore for the same where it names its figures, and refuses the second of such a pair. */
+function topicFaults(jobs: Readonly<Record<string, EtlJob>>, taken: readonly string[]): string[] {
+  const figure = (topic: string) => topic.replaceAll('.', '_')
+  const seen = new Map(taken.map((topic) => [figure(topic), 'the definition']))
+  return Object.entries(jobs).flatMap(([name, { topic }]) => {
+    if (topic === undefined) return []
+    const at = `etl.${name}.topic`
+    if (!TOPIC_NAME.test(topic)) return [`${at}: '${topic}' can't be a Kafka topic; use letters, digits, dot, dash, underscore, at most 249.`]
+    const owner = seen.get(figure(topic))
+    seen.set(figure(topic), `the job ${name}`)
+    return owner === undefined ? [] : [`${at}: '${topic}' is the topic of ${owner} already, or too like it for Kafka; each job needs one of its own.`]
+  })
 }
 
 function jobFaults(name: string, job: EtlJob): string[] {

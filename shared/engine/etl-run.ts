@@ -10,6 +10,7 @@ import { beginRun } from './etl-begin.ts'
 import type { TypeJudge } from './etl-check.ts'
 import { definitionHash } from './etl-definition.ts'
 import { movePages } from './etl-pages.ts'
+import { type EtlTopics, publishAll, publishing } from './etl-publish.ts'
 import { moveRanges } from './etl-ranges.ts'
 import type { EtlStep, EtlStepEnd, EtlStepOptions } from './etl-step.ts'
 import { milliseconds } from './duration.ts'
@@ -22,6 +23,8 @@ export interface EtlRunDeps {
   /** The source of a job, made anew for each step: what a relation has may change. */
   readonly sources: (database: EtlJob['source']['database']) => EtlSource
   readonly store: EtlStore
+  /** Of jobs that have one; nothing connects before there is something to publish. */
+  readonly topics: EtlTopics
   readonly judge: TypeJudge
   readonly clock: Clock
   readonly log: Log
@@ -68,20 +71,23 @@ export function createEtlStep(deps: EtlRunDeps): EtlStep {
 }
 
 async function work(deps: EtlRunDeps, options: EtlStepOptions, lease: EtlLease, taken: EtlProgress): Promise<EtlStepEnd> {
-  const { clock, jobs, log, sources, store } = deps
+  const { clock, jobs, log, random, sources, store, topics } = deps
   const { budgetMs, onProgress, signal } = options
   const job = jobs[lease.job]
   if (job === undefined)
     throw new AfluenteError('misconfigured', 'unknown-job', `shared/pipeline.ts has no job ${lease.job}; there are ${Object.keys(jobs).join(', ')}.`)
   if (taken.run.cancelAsked) return { status: 'ended', run: await end({ store, lease, log, job }, 'cancelled', taken, signal) }
   const beganAt = clock.now()
+  const outgoing = { ...topics, store, lease, clock, log, random }
+  // Left by a process that died between a page's commit and Kafka's answer; of a job that has no topic any more, too.
+  if (taken.unpublished) await publishAll(outgoing, { signal })
   const salt = await definitionHash(job)
   const part: Work = {
     name: lease.job,
     job,
     salt,
     source: sources(job.source.database),
-    store,
+    store: job.topic === undefined ? store : publishing(outgoing),
     lease,
     clock,
     log,

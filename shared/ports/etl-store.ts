@@ -1,3 +1,4 @@
+import type { Change } from '../events/change.ts'
 import type { EtlJob } from '../tables/etl-job.ts'
 import type { Cancellable } from './cancellable.ts'
 import type { EtlRun } from './etl-control.ts'
@@ -27,6 +28,8 @@ export interface EtlProgress {
   readonly provenUntil: string | null
   /** Of the definition under which the run began; null: it has not begun. */
   readonly definitionHash: string | null
+  /** Changed rows of an earlier page wait for their topic. */
+  readonly unpublished: boolean
 }
 
 export const etlPhases = ['changes', 'rows', 'ranges'] as const
@@ -80,13 +83,17 @@ export interface EtlEnding {
 }
 
 /**
- * Silver and the control tables, as a run writes them. Promises: a page's rows, its dead letters, the counts and the position are one commit, under the
- * present epoch alone; a row whose hash is the one that stands there is not touched. Errors: `unavailable`, `refused`, `fenced`, `misconfigured`.
+ * Silver and the control tables, as a run writes them. Promises: a page's rows, its dead letters, what its topic is to have, the counts and the position are
+ * one commit, under the present epoch alone; a row whose hash is the one that stands there is not touched, nor published. Errors: `unavailable`, `refused`, `fenced`, `misconfigured`.
  */
 export interface EtlStore {
   take(of: { readonly run: string; readonly owner: string; readonly leaseMs: number }, options: Cancellable): Promise<Taken>
   begin(lease: EtlLease, beginning: Beginning, options: Cancellable): Promise<EtlProgress>
   write(write: PageWrite, options: Cancellable): Promise<EtlRun>
+  /** Changes that were written and not yet `published`: the lowest versions first, those of a key in the order in which they were written. */
+  unpublished(lease: EtlLease, most: { readonly maxRows: number; readonly maxBytes: number }, options: Cancellable): Promise<readonly Change[]>
+  /** Kafka has all changes of the job up to this version: forgets them. */
+  published(lease: EtlLease, upTo: number, options: Cancellable): Promise<void>
   /** Which of these ranges silver has otherwise; the first begins above `after`. */
   differing(
     of: { readonly job: EtlJob; readonly after: readonly string[] | null; readonly ranges: readonly RangeDigest[] },

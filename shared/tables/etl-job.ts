@@ -53,6 +53,8 @@ export interface EtlJob {
   readonly schedule?: EtlSchedule
   /** When source and copy are compared: what was written past the cursor, and what was deleted, is found then. */
   readonly reconcile?: EtlSchedule
+  /** Rows that it changes are published there, at least once, as a source table's changes are: the key's changes in their order. Of no table or other job. */
+  readonly topic?: string
   /** Columns that look like secrets and are wanted all the same. */
   readonly secrets?: readonly string[]
 }

@@ -7,6 +7,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import pg from 'pg'
 import { systemClock } from '../../shared/adapters/clock.ts'
+import { memoryPublisher } from '../../shared/adapters/memory/publisher.ts'
+import { memoryTopics } from '../../shared/adapters/memory/topics.ts'
 import { judgeType } from '../../shared/adapters/postgres/etl-columns.ts'
 import { postgresEtlControl } from '../../shared/adapters/postgres/etl-control.ts'
 import { postgresEtlSource } from '../../shared/adapters/postgres/etl-source.ts'
@@ -131,6 +133,8 @@ function openWork({ analyticsUrl, chatwootUrl }: EtlDatabases, job: EtlJob) {
     jobs: { conversations: job },
     sources: () => postgresEtlSource({ db: reading }),
     store: postgresEtlStore({ db }),
+    // The job has no topic.
+    topics: { publisher: memoryPublisher({ topics: memoryTopics({ clock: systemClock(), maxMessageBytes: 0 }) }), ref: 'local', maxMessageBytes: 0 },
     judge: judgeType,
     clock: systemClock(),
     log,

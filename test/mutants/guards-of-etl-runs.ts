@@ -5,6 +5,8 @@ const WORKER = 'functions/etl/handler.ts'
 const REQUEST = 'functions/api/etl/request.ts'
 const RUNS = 'functions/api/etl/runs.ts'
 const BEGINS = ['unit', 'test/unit/etl/worker.test.ts'] as const
+const PUBLISH = 'shared/engine/etl-publish.ts'
+const TOPIC = ['contract', 'test/contract/etl/topic.test.ts'] as const
 const API = ['contract', 'test/contract/api/etl.test.ts'] as const
 
 export const guardsOfEtlRuns: readonly Guard[] = [
@@ -91,5 +93,54 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     line: 'second + GRACE_MS <= nowMs',
     sabotage: 'second <= nowMs',
     tests: ['unit', 'test/unit/etl/schedule.test.ts'],
+  },
+  {
+    name: 'what an ETL job changed waits for its topic, and is forgotten once Kafka has it',
+    file: PUBLISH,
+    line: 'if (!(await publishSend(send, context, ',
+    sabotage: 'if (send.bytes < 0 && !(await publishSend(send, context, ',
+    tests: TOPIC,
+  },
+  {
+    name: 'a page of an ETL job is on its topic before the next is written',
+    file: 'shared/engine/etl-run.ts',
+    line: 'store: job.topic === undefined ? store : publishing(outgoing)',
+    sabotage: 'store',
+    tests: TOPIC,
+  },
+  {
+    name: 'what a process that died left unpublished is published by the next step',
+    file: 'shared/engine/etl-run.ts',
+    line: 'if (taken.unpublished) await',
+    sabotage: 'if (taken.unpublished && job.topic !== undefined) await',
+    tests: TOPIC,
+  },
+  {
+    name: 'versions of an ETL job go on though the clock steps back',
+    file: 'shared/adapters/postgres/etl-outgoing.ts',
+    line: 'greatest(v.version + (select n from many), excluded.version)',
+    sabotage: 'excluded.version',
+    tests: TOPIC,
+  },
+  {
+    name: 'versions of an ETL job are lifted to the clock after a restore',
+    file: 'shared/adapters/postgres/etl-outgoing.ts',
+    line: 'greatest(v.version + (select n from many), excluded.version)',
+    sabotage: 'v.version + (select n from many)',
+    tests: TOPIC,
+  },
+  {
+    name: 'a dry run publishes nothing',
+    file: 'shared/adapters/postgres/etl-outgoing.ts',
+    line: 'if (job.topic === undefined || dryRun) return',
+    sabotage: 'if (job.topic === undefined) return',
+    tests: TOPIC,
+  },
+  {
+    name: 'an ETL job has a topic of its own',
+    file: 'shared/engine/etl-faults.ts',
+    line: 'return owner === undefined ? []',
+    sabotage: "return owner !== 'nobody' ? []",
+    tests: ['unit', 'test/unit/etl/faults.test.ts'],
   },
 ]

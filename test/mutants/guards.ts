@@ -431,7 +431,7 @@ set enable_nestloop = off`,
   },
   {
     name: 'a page under an old epoch is refused',
-    file: `${POSTGRES}/etl-write-statement.ts`,
+    file: `${POSTGRES}/etl-lease.ts`,
     line: 'where j.job = $1 and j.epoch = $2 and j.execution_id = $3',
     sabotage: 'where j.job = $1 and $2::bigint is not null and j.execution_id = $3',
     tests: ['contract', `${ETL}/interrupted.test.ts`],

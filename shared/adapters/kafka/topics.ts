@@ -41,12 +41,15 @@ export function wantedTopic(topic: string, { partitions, retention }: Topics, ma
   }
 }
 
-/** The topics a definition needs: one a table, each with its dead letters, and the application's own events. */
-export function wantedTopics({ tables, topics }: AnyPipeline): readonly WantedTopic[] {
-  return [...tables.map(topicOf), EVENTS_TOPIC].flatMap((topic) => [
-    wantedTopic(topic, topics, topics.maxMessageBytes),
-    wantedTopic(deadLetterTopicOf(topic), topics, topics.maxMessageBytes + REASON_BYTES),
-  ])
+/** The topics a definition needs: one a table, each with its dead letters, the application's own events, and those that ETL jobs publish to. */
+export function wantedTopics({ etl = {}, tables, topics }: AnyPipeline): readonly WantedTopic[] {
+  return [
+    ...[...tables.map(topicOf), EVENTS_TOPIC].flatMap((topic) => [
+      wantedTopic(topic, topics, topics.maxMessageBytes),
+      wantedTopic(deadLetterTopicOf(topic), topics, topics.maxMessageBytes + REASON_BYTES),
+    ]),
+    ...Object.values(etl).flatMap(({ topic }) => (topic === undefined ? [] : [wantedTopic(topic, topics, topics.maxMessageBytes)])),
+  ]
 }
 
 export interface PrepareTopicsDeps {

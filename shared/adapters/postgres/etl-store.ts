@@ -8,7 +8,9 @@ import { type EtlLease, etlPhases, type EtlProgress, type EtlStore } from '../..
 import { bigintArray, textArray } from './binary-arrays.ts'
 import type { Db } from './db.ts'
 import { iso, numberOf, type Row, RUN_COLUMNS, runOf, textOf } from './etl-run-columns.ts'
-import { HELD, LEASE_MS, type Statement, writeStatement } from './etl-write-statement.ts'
+import { HELD, LEASE_MS } from './etl-lease.ts'
+import { changeOf, PUBLISHED, UNPUBLISHED } from './etl-outgoing.ts'
+import { type Statement, writeStatement } from './etl-write-statement.ts'
 
 const FIND = `select ${RUN_COLUMNS} from ops.etl_control as c left join ops.etl_checkpoint as p on p.execution_id = c.execution_id where c.execution_id = $1`
 
@@ -23,7 +25,8 @@ const TAKE = `with run as (select job from ops.etl_control where execution_id = 
   returning j.*)
 , again as (update ops.etl_control as c set attempt = c.attempt + 1 from held, before
   where c.execution_id = $1 and before.execution_id = $1 and before.leased_until > '-infinity')
-select epoch, ${iso('noted_at')} as noted_at, noted_open, ${iso('proven_until')} as proven_until from held`
+select epoch, ${iso('noted_at')} as noted_at, noted_open, ${iso('proven_until')} as proven_until,
+  exists (select from ops.etl_outbox as o where o.job = held.job) as unpublished from held`
 
 const LEFT_MS = `select greatest(1, ceil(extract(epoch from leased_until - clock_timestamp()) * 1000)) as ms from ops.etl_job where execution_id = $1 and leased_until > clock_timestamp()`
 
@@ -83,6 +86,7 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       noted: notedAt === null ? null : { at: notedAt, open: arrayOf(row['noted_open']) ?? [] },
       provenUntil: textOf(row, 'proven_until'),
       definitionHash: textOf(point, 'definition_hash'),
+      unpublished: textOf(row, 'unpublished') === 't',
     }
   }
 
@@ -124,6 +128,11 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       // Planned once a connection: the same job and way of its columns give the same text.
       const name = `etl-${createHash('sha256').update(statement.text).digest('hex').slice(0, 24)}`
       return held(write.lease, { ...statement, name }, options)
+    },
+    unpublished: async (lease, { maxBytes, maxRows }, options) =>
+      (await rowsOf({ text: UNPUBLISHED, values: [...right(lease), maxRows, maxBytes] }, options)).map(changeOf),
+    published: async (lease, upTo, options) => {
+      if ((await rowsOf({ text: PUBLISHED, values: [...right(lease), upTo] }, options)).length === 0) throw fenced(lease)
     },
     differing: async (of, options) => (await rowsOf(differingStatement(of), options)).map((row) => Number(row['nth'])),
     pass: (lease, { position, rows }, options) => held(lease, { text: PASS, values: [...right(lease), position, rows] }, options),

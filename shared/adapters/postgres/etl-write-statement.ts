@@ -3,16 +3,13 @@ import { quoted } from '../../mappings/column-types.ts'
 import { silverType } from '../../mappings/column-types.ts'
 import type { PageWrite } from '../../ports/etl-store.ts'
 import { landed } from './etl-columns.ts'
+import { HELD, LEASE_MS } from './etl-lease.ts'
+import { outgoingPart } from './etl-outgoing.ts'
 import { parameterOf } from './etl-packed.ts'
 import { RUN_COLUMNS } from './etl-run-columns.ts'
 import { textArray } from './binary-arrays.ts'
 import { fingerprintOf } from './letter-columns.ts'
 import { storable } from './storable-text.ts'
-
-export const LEASE_MS = 30_000
-
-/** Whoever takes the job over waits for a statement that holds its row, or the statement finds nothing. */
-export const HELD = `where j.job = $1 and j.epoch = $2 and j.execution_id = $3`
 
 export interface Statement {
   readonly text: string
@@ -60,6 +57,7 @@ ${
   on conflict (${key.join(', ')}) do update set ${[...other, '_hash', '_synced_at'].map((name) => `${name} = excluded.${name}`).join(', ')}, _deleted_at = null)
 `
 }${gonePart(write, place, rejectedKeys)}
+${outgoingPart(write, place)}
 ${lettersPart}
 , tally as materialized (
   select count(*) filter (where is_new) as inserted, count(*) filter (where not is_new) as updated, count(*) filter (where ${caught}) as caught,
@@ -99,11 +97,11 @@ function gonePart({ dryRun, gone, job }: PageWrite, place: (value: unknown) => s
       : ` and not exists (select from unnest(${rejectedKeys.map((texts) => `${place(textArray(texts))}::text[]`).join(', ')}) as r(${key.join(', ')}) where ${key.map((name) => `r.${name} = s.${name}::text`).join(' and ')})`
   const where = `where ${[...range, 's._deleted_at is null', known].join(' and ')}${rejected}`
   if (dryRun) return `, gone as (select from ${table} as s cross join lease ${where})`
-  if (job.deletes === 'remove') return `, gone as (delete from ${table} as s using lease ${where} returning 1)`
+  if (job.deletes === 'remove') return `, gone as (delete from ${table} as s using lease ${where} returning ${columns})`
   const emptied = Object.keys(job.columns)
     .filter((name) => !job.key.includes(name))
     .map((name) => `${quoted(name)} = null`)
-  return `, gone as (update ${table} as s set ${[...emptied, '_hash = null', '_deleted_at = clock_timestamp()', '_synced_at = clock_timestamp()'].join(', ')} from lease ${where} returning 1)`
+  return `, gone as (update ${table} as s set ${[...emptied, '_hash = null', '_deleted_at = clock_timestamp()', '_synced_at = clock_timestamp()'].join(', ')} from lease ${where} returning ${columns})`
 }
 
 /** Rows that are rejected wait as letters; of a row that is good again the letter is resolved. */

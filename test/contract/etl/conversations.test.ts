@@ -15,7 +15,7 @@ import type { LoadType } from '../../../shared/ports/etl-control.ts'
 import { conversations } from '../../../shared/tables/conversas_analytics.ts'
 import { root } from '../../support/repository.ts'
 import { realPostgres } from '../sink/postgres-server.ts'
-import { silent } from './world.ts'
+import { silent, unreadTopics } from './world.ts'
 
 const postgres = realPostgres()
 const { signal } = new AbortController()
@@ -36,6 +36,7 @@ describe('the job conversations', () => {
       jobs: { conversations },
       sources: () => postgresEtlSource({ db: reading }),
       store: postgresEtlStore({ db }),
+      topics: unreadTopics(),
       judge: judgeType,
       clock: systemClock(),
       log: silent,

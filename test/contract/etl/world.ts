@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { systemClock } from '../../../shared/adapters/clock.ts'
+import { memoryPublisher } from '../../../shared/adapters/memory/publisher.ts'
+import { memoryTopics } from '../../../shared/adapters/memory/topics.ts'
 import { judgeType } from '../../../shared/adapters/postgres/etl-columns.ts'
 import { postgresEtlControl } from '../../../shared/adapters/postgres/etl-control.ts'
 import { postgresEtlSource } from '../../../shared/adapters/postgres/etl-source.ts'
@@ -60,6 +62,12 @@ export interface World {
 }
 
 export const silent: Log = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** For who looks at no topic. */
+export function unreadTopics(): EtlRunDeps['topics'] {
+  const maxMessageBytes = 1_048_576
+  return { publisher: memoryPublisher({ topics: memoryTopics({ clock: systemClock(), maxMessageBytes }) }), ref: 'local', maxMessageBytes }
+}
 
 export async function openWorld(
   postgres: RealPostgres,
@@ -126,6 +134,7 @@ function depsOf(job: EtlJob, db: ReadOnlyDb, store: EtlRunDeps['store'], over: P
     jobs: { [JOB]: job },
     sources: () => postgresEtlSource({ db }),
     store,
+    topics: unreadTopics(),
     judge: judgeType,
     clock: systemClock(),
     log: silent,

@@ -4,9 +4,11 @@ import { pipeline } from '../../../shared/pipeline.ts'
 import { conversations } from '../../../shared/tables/conversas_analytics.ts'
 import { etlJob } from '../../../shared/tables/etl-job.ts'
 
+const NOTHING = { tables: [], topics: [] }
+
 test('the jobs of the definition are sound', () => {
   expect(pipeline.etl).toHaveProperty('conversations')
-  expect(etlFaults(pipeline.etl ?? {}, ['leads', 'chat_sessions'])).toEqual([])
+  expect(etlFaults(pipeline.etl ?? {}, NOTHING)).toEqual([])
 })
 
 test('every fault of a job is told at once', () => {
@@ -30,7 +32,7 @@ test('every fault of a job is told at once', () => {
     schedule: { cron: '0 25 * * *', timeZone: 'UTC' },
     reconcile: { cron: '0 3 * * *', timeZone: 'Brazil/Nowhere' },
   } as never
-  expect(etlFaults({ 'Bad Name': wrong }, ['leads'])).toEqual([
+  expect(etlFaults({ 'Bad Name': wrong }, { tables: ['leads'], topics: [] })).toEqual([
     expect.stringContaining("a job's name"),
     expect.stringContaining('.key: missing is none of its columns'),
     expect.stringContaining('.key: tokens is json; a key is of smallint'),
@@ -52,7 +54,7 @@ test('every fault of a job is told at once', () => {
 })
 
 test('two jobs can not write one table', () => {
-  expect(etlFaults({ a: conversations, b: conversations }, [])).toEqual([expect.stringContaining('two jobs write silver.conversas_analytics')])
+  expect(etlFaults({ a: conversations, b: conversations }, NOTHING)).toEqual([expect.stringContaining('two jobs write silver.conversas_analytics')])
 })
 
 test('a key or cursor that is no column does not compile', () => {
@@ -62,5 +64,22 @@ test('a key or cursor that is no column does not compile', () => {
   etlJob({ ...base, key: ['nr'], cursor: 'at', secrets: [] })
   // @ts-expect-error: there is no column when
   const wrong = etlJob({ ...base, key: ['id'], cursor: 'when', secrets: [] })
-  expect(etlFaults({ wrong }, [])).toEqual([expect.stringContaining('.cursor: when is none of its columns')])
+  expect(etlFaults({ wrong }, NOTHING)).toEqual([expect.stringContaining('.cursor: when is none of its columns')])
+})
+
+test("a topic that Kafka would refuse, or that is somebody else's, is told", () => {
+  const job = (into: string, topic: string) => ({ ...conversations, into, topic })
+  const jobs = {
+    a: job('one', 'afluente.etl.a'),
+    b: job('two', 'no topic!'),
+    c: job('three', 'afluente.etl_a'),
+    d: job('four', 'afluente.public.leads'),
+    e: job('five', '..'),
+  }
+  expect(etlFaults(jobs, { tables: [], topics: ['afluente.public.leads'] })).toEqual([
+    expect.stringContaining("etl.b.topic: 'no topic!' can't be a Kafka topic"),
+    expect.stringContaining("etl.c.topic: 'afluente.etl_a' is the topic of the job a already"),
+    expect.stringContaining("etl.d.topic: 'afluente.public.leads' is the topic of the definition already"),
+    expect.stringContaining("etl.e.topic: '..' can't be a Kafka topic"),
+  ])
 })
