@@ -120,15 +120,37 @@ export const guardsOfReplays: readonly Guard[] = [
   {
     name: 'what is written meanwhile waits for the alias',
     file: `${ELASTICSEARCH}/shadows.ts`,
-    line: `await client.indices.addBlock({ index: names.live, block: 'write' }, options)`,
+    line: 'await block(names.live, options)',
     sabotage: '',
     tests: ON_ELASTICSEARCH,
   },
   {
     name: 'a swap of an alias is done once',
     file: `${ELASTICSEARCH}/shadows.ts`,
-    line: `if (names.shadow in before) return { status: 'swapped', copied: 0 }`,
+    line: 'if (!(names.shadow in before)) await moveAlias',
+    sabotage: 'await moveAlias',
+    tests: ON_ELASTICSEARCH,
+  },
+  {
+    name: 'a swap looks once more when nobody writes into the former one',
+    file: `${ELASTICSEARCH}/shadows.ts`,
+    line: `await copyRest()
+      return`,
+    sabotage: 'return',
+    tests: ON_ELASTICSEARCH,
+  },
+  {
+    name: 'an old epoch moves no alias',
+    file: `${ELASTICSEARCH}/shadows.ts`,
+    line: `await control.advance(fence, '0', 0, NOTHING, options)`,
     sabotage: '',
+    tests: ON_ELASTICSEARCH,
+  },
+  {
+    name: 'who is fenced leaves the block to its successor',
+    file: `${ELASTICSEARCH}/shadows.ts`,
+    line: `actionFor(error) !== 'stop' && names.live`,
+    sabotage: 'names.live',
     tests: ON_ELASTICSEARCH,
   },
   {

@@ -4,14 +4,15 @@
  */
 import type { Client } from '@elastic/elasticsearch'
 import type { AnyElasticsearchSink } from '../../engine/define.ts'
-import { AfluenteError, isAfluenteError } from '../../engine/errors.ts'
+import { actionFor, AfluenteError, isAfluenteError } from '../../engine/errors.ts'
 import { aliasFilterOf, aliasOf, floorOfFilter, indexNameOf, templateOf } from '../../mappings/index-mapping.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Control } from '../../ports/control.ts'
 import type { ShadowNames, Shadows, Swapped } from '../../ports/shadows.ts'
+import type { Fence } from '../../ports/sink.ts'
 import { qualifiedName, type SourceTable } from '../../tables/table.ts'
-import { holdAliasToFloor, holdersOf } from './alias.ts'
+import { type Holders, holdAliasToFloor, holdersOf } from './alias.ts'
 import { bulkInto } from './bulk.ts'
 import { compareIndices } from './comparison.ts'
 import { errorTypeOf, requestFault, statusOf } from './faults.ts'
@@ -30,6 +31,7 @@ export interface ElasticsearchShadowsDeps {
 
 /** Nothing has been seen yet: operations are numbered from 0. */
 const BEGINNING = -1
+const NOTHING = { accepted: 0, duplicate: 0, late: 0, rejected: [] }
 
 export function elasticsearchShadows({ client, control, clock, random, indices }: ElasticsearchShadowsDeps): Shadows {
   const made = new Map<string, string>()
@@ -38,24 +40,40 @@ export function elasticsearchShadows({ client, control, clock, random, indices }
     (await control.floors(options)).find((floor) => floor.table === qualifiedName(table))?.version ?? 0
 
   /** A write block is answered once every write that was under way has ended; while it is there the stream waits, as for any sink that is not ready. */
-  const swap = async (table: SourceTable, names: ShadowNames, from: number, options: Cancellable): Promise<Swapped> => {
+  const block = (index: string, options: Cancellable) => client.indices.addBlock({ index, block: 'write' }, options)
+
+  const moveAlias = async (table: SourceTable, { live, shadow }: ShadowNames, before: Holders, fence: Fence, options: Cancellable) => {
+    const alias = aliasOf(table)
+    const filter = aliasFilterOf(Math.max(await floorOf(table, options), ...Object.values(before).map(floorOfFilter)))
+    // Who was given up meanwhile is told so here.
+    await control.advance(fence, '0', 0, NOTHING, options)
+    await client.indices.updateAliases({ actions: [{ remove: { index: live, alias, must_exist: true } }, { add: { index: shadow, alias, filter } }] }, options)
+  }
+
+  const swap = async (table: SourceTable, names: ShadowNames, fence: Fence, from: number, options: Cancellable): Promise<Swapped> => {
     const alias = aliasOf(table)
     const before = await holdersOf(client, alias, options)
-    if (names.shadow in before) return { status: 'swapped', copied: 0 }
-    await client.indices.addBlock({ index: names.live, block: 'write' }, options)
-    try {
-      let copied = 0
-      for (let step = { next: from, ended: false, copied: 0 }; !step.ended; copied += step.copied)
-        step = await copyNewer(client, bulk, names, step.next, options)
+    let copied = 0
+    let at = from
+    const copyRest = async () => {
+      await block(names.live, options)
+      for (let ended = false; !ended;) {
+        const step = await copyNewer(client, bulk, names, at, options)
+        copied += step.copied
+        ;({ next: at, ended } = step)
+      }
       await client.indices.refresh({ index: names.shadow }, options)
-      const filter = aliasFilterOf(Math.max(await floorOf(table, options), ...Object.values(before).map(floorOfFilter)))
-      const actions = [{ remove: { index: names.live, alias, must_exist: true } }, { add: { index: names.shadow, alias, filter } }]
-      await client.indices.updateAliases({ actions }, options)
+    }
+    try {
+      await copyRest()
+      if (!(names.shadow in before)) await moveAlias(table, names, before, fence, options)
       await holdAliasToFloor(client, alias, () => floorOf(table, options), options)
+      // A run that was given up may have opened the live one meanwhile, or moved the alias itself: now nobody is led there any more.
+      await copyRest()
       return { status: 'swapped', copied }
     } catch (error) {
-      // Where the alias has moved, the old one stays blocked: nobody writes there any more.
-      if (names.live in (await holdersOf(client, alias, { signal: NEVER }))) await unblock(client, names.live, { signal: NEVER })
+      // Where the alias has moved, the old one stays blocked: nobody writes there any more. Who is fenced has a successor, whose block it is.
+      if (actionFor(error) !== 'stop' && names.live in (await holdersOf(client, alias, { signal: NEVER }))) await unblock(client, names.live, { signal: NEVER })
       throw error
     }
   }
@@ -98,7 +116,8 @@ export function elasticsearchShadows({ client, control, clock, random, indices }
         const { copied, ended, next } = await copyNewer(client, bulk, names, from === null ? BEGINNING : Number(from), options)
         return { copied, ended, next: String(next) }
       }),
-    swap: ({ table, names, from }, options) => asked(`swapping ${names.live} and ${names.shadow}`, () => swap(table, names, Number(from), options)),
+    swap: ({ table, names, fence, from }, options) =>
+      asked(`swapping ${names.live} and ${names.shadow}`, () => swap(table, names, fence, Number(from), options)),
     drop: ({ table, names }, options) =>
       asked(`removing ${names.shadow}`, async () => {
         if (names.shadow in (await holdersOf(client, aliasOf(table), options)))

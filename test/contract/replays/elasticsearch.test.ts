@@ -1,9 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../shared/adapters/clock.ts'
 import { prepareIndices } from '../../../shared/adapters/elasticsearch/prepare.ts'
 import { elasticsearchShadows } from '../../../shared/adapters/elasticsearch/shadows.ts'
 import { elasticsearchSink } from '../../../shared/adapters/elasticsearch/sink.ts'
-import { actionFor } from '../../../shared/engine/errors.ts'
+import { actionFor, AfluenteError } from '../../../shared/engine/errors.ts'
 import type { Event } from '../../../shared/events/envelope.ts'
 import { aliasFilterOf } from '../../../shared/mappings/index-mapping.ts'
 import type { SourceTable } from '../../../shared/tables/table.ts'
@@ -24,9 +24,12 @@ async function open({
 }: { readonly version?: number; readonly floor?: number; readonly fields?: Record<string, 'text'> } = {}) {
   const client = server.client()
   const { table, indices } = await tableWithIndex(client, { id: 'text', name: 'text', score: 'smallint' })
-  const present = { floor }
+  const present = { floor, epochIsOver: false }
   const floors = async () => (present.floor === 0 ? [] : [{ table: `public.${table.name}`, version: present.floor, occurredAt: null }])
-  const control = { advance: async () => {}, floors }
+  const advance = async () => {
+    if (present.epochIsOver) throw new AfluenteError('fenced', 'epoch', 'The epoch is over.')
+  }
+  const control = { advance, floors }
   const side = { client, control, clock: systemClock(), random: () => 0 }
   const sink = elasticsearchSink({ ...side, indices })
   const definition = { [table.name]: { version, fields } }
@@ -146,6 +149,44 @@ describe('a shadow of an index', () => {
     expect((await shadows.follow({ table, names: back, from: null }, options)).copied).toBe(1)
     expect(await shadows.swap({ table, names: back, job: '2', fence: FENCE, from: '-1' }, options)).toMatchObject({ status: 'swapped' })
     expect((await versions()).get('c')).toBe(9)
+  })
+
+  test('takes along what was written into the former one until a run that was given up had moved the alias', async () => {
+    const { client, live, names, shadows, table, versions } = await open()
+    const pair = await names()
+    await live(row(table, 'a', 1))
+    const { next } = await shadows.follow({ table, names: pair, from: null }, options)
+    await live(row(table, 'b', 2))
+    const alias = table.name
+    await client.indices.updateAliases({ actions: [{ remove: { index: pair.live, alias } }, { add: { index: pair.shadow, alias, filter: aliasFilterOf(0) } }] })
+    expect(await shadows.swap({ table, names: pair, job: '1', fence: FENCE, from: next }, options)).toEqual({ status: 'swapped', copied: 1 })
+    expect(await versions()).toEqual(new Map([['a', 1], ['b', 2]])) // prettier-ignore
+  })
+
+  test('takes along what was written where such a run had opened the live one again', async () => {
+    const { client, live, names, swap, table, versions } = await open()
+    const pair = await names()
+    await live(row(table, 'a', 1))
+    const move = client.indices.updateAliases.bind(client.indices)
+    vi.spyOn(client.indices, 'updateAliases').mockImplementationOnce(async (...of: unknown[]) => {
+      await expect(live(row(table, 'b', 2))).rejects.toMatchObject({ kind: 'unavailable' })
+      await client.indices.putSettings({ index: pair.live, settings: { 'index.blocks.write': null } })
+      await live(row(table, 'b', 2))
+      return await Reflect.apply(move, client.indices, of)
+    })
+    expect(await swap()).toEqual({ status: 'swapped', copied: 2 })
+    expect(await versions()).toEqual(new Map([['a', 1], ['b', 2]])) // prettier-ignore
+  })
+
+  test('is not swapped under an old epoch, and what the successor blocks stays blocked', async () => {
+    const { client, holder, live, names, present, swap, table } = await open()
+    const pair = await names()
+    await live(row(table, 'a', 1))
+    present.epochIsOver = true
+    await expect(swap()).rejects.toMatchObject({ kind: 'fenced' })
+    expect(await holder()).toEqual([pair.live])
+    const settings = await client.indices.getSettings({ index: pair.live, flat_settings: true })
+    expect(settings[pair.live]?.settings).toMatchObject({ 'index.blocks.write': 'true' })
   })
 
   test('a deploy after a swap leaves the alias where it is, and makes no empty index', async () => {
