@@ -53,6 +53,13 @@ export const guardsOfReplays: readonly Guard[] = [
     tests: ON_POSTGRES,
   },
   {
+    name: 'two who ask for a swap, or drop the shadow, at once do one thing',
+    file: `${POSTGRES}/replays.ts`,
+    line: `exists (select from ops.replay_job as r where r.id = s.job and r.state <> 'running')`,
+    sabotage: `not exists (select from ops.replay_job as r where r.id = s.job and r.state = 'running')`,
+    tests: ON_POSTGRES,
+  },
+  {
     name: 'a shadow is written beside the live table',
     file: `${POSTGRES}/write-statement.ts`,
     line: 'shadow ? shadowOf(table.name) : table.name',

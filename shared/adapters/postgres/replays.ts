@@ -1,4 +1,5 @@
 /** Replays as rows of `ops.replay_job`, and the shadows of `ops.shadow`. The events come from bronze, by the order of their ids: within a table that is the order of their versions. */
+import { isAfluenteError } from '../../engine/errors.ts'
 import type { ReplayRange, Replays } from '../../ports/replays.ts'
 import type { Db } from './db.ts'
 import { FENCE, fenced } from './fenced.ts'
@@ -10,8 +11,16 @@ import { storable } from './storable-text.ts'
 /** What the decoder could not read when it came has no op: such a record is a dead letter, and redriven as one. */
 const WHOLE = `e.op in ('insert', 'update', 'delete', 'read', 'truncate') and e.version is not null and e.kafka_offset is not null`
 
+const UNIQUE_VIOLATION = '23505'
+
 /** That a job keeps; all of them are counted. */
 const MOST_FAILURES = 20
+
+/**
+ * The last job that was asked for the shadow is over. Asked that way round on purpose: who waited for the row's lock sees the row as it is then, with its
+ * new job, and the jobs as they were when he began; so he finds no job that is over, and does nothing.
+ */
+const IDLE = `exists (select from ops.replay_job as r where r.id = s.job and r.state <> 'running')`
 
 const SETTLE = `with fence as materialized (${FENCE})
 , moved as materialized (update ops.replay_job as j set "position" = $6, done = j.done + $7 + $8 + $9 + $10, accepted = j.accepted + $7, duplicate = j.duplicate + $8, late = j.late + $9, failed = j.failed + $10,
@@ -52,9 +61,8 @@ export function postgresReplays({ db }: { readonly db: Db }): Replays {
     },
     start: async ({ kind, consumer, range, actor }, options) => {
       const of = parameters(kind, consumer, range.table, range.key, range.since, range.until, actor)
-      const { rows } = await db.query(
-        {
-          text: `with found as materialized (select count(*) as total, min(e.event_id) as first, max(e.event_id) as last from bronze.events as e where ${conditionOf(range, of)})
+      const query = {
+        text: `with found as materialized (select count(*) as total, min(e.event_id) as first, max(e.event_id) as last from bronze.events as e where ${conditionOf(range, of)})
   , j as (insert into ops.replay_job as j (kind, consumer, source_table, key, since, until, actor, total, "position", up_to)
     select $1, $2, $3, $4, $5::timestamptz, $6::timestamptz, $7, total, coalesce(left(first, -1), ''), coalesce(last, '') from found
     where $1 <> 'shadow' or not exists (select from ops.shadow as s where s.consumer = $2 and s.source_table = $3) returning *)
@@ -63,19 +71,23 @@ export function postgresReplays({ db }: { readonly db: Db }): Replays {
     select $7, case kind when 'shadow' then 'shadow.make' else 'replay.start' end, consumer,
       jsonb_strip_nulls(jsonb_build_object('job', id, 'table', source_table, 'one_key', key is not null, 'since', since, 'until', until, 'events', total)) from j)
   select ${JOB} from j`,
-          values: of.values,
-        },
-        options,
-      )
-      return rows[0] === undefined ? null : jobOf(rows[0])
+        values: of.values,
+      }
+      try {
+        const { rows } = await db.query(query, options)
+        return rows[0] === undefined ? null : jobOf(rows[0])
+      } catch (error) {
+        // Somebody began one at the same moment.
+        if (isAfluenteError(error) && error.code === UNIQUE_VIOLATION) return null
+        throw error
+      }
     },
     swap: async ({ consumer, table, actor }, options) => {
       const { rows } = await db.query(
         {
           text: `with j as (insert into ops.replay_job as j (kind, consumer, source_table, actor, phase)
     select 'swap', s.consumer, s.source_table, $3, 'following' from ops.shadow as s where s.consumer = $1 and s.source_table = $2 and s.state in ('ready', 'former')
-      and not exists (select from ops.replay_job as r where r.consumer = s.consumer and r.source_table = s.source_table and r.kind <> 'replay' and r.state = 'running')
-    for update of s returning *)
+      and ${IDLE} for update of s returning *)
   , marked as (update ops.shadow as s set job = j.id, updated_at = clock_timestamp() from j where s.consumer = j.consumer and s.source_table = j.source_table)
   , audited as (insert into ops.audit (actor, action, subject, details) select $3, 'shadow.swap', consumer, jsonb_build_object('job', id, 'table', source_table) from j)
   select ${JOB} from j`,
@@ -199,8 +211,7 @@ export function postgresReplays({ db }: { readonly db: Db }): Replays {
     forget: async ({ consumer, table, actor }, options) => {
       const { rows } = await db.query(
         {
-          text: `with gone as (delete from ops.shadow as s where s.consumer = $1 and s.source_table = $2
-      and not exists (select from ops.replay_job as r where r.consumer = s.consumer and r.source_table = s.source_table and r.kind <> 'replay' and r.state = 'running') returning s.*)
+          text: `with gone as (delete from ops.shadow as s where s.consumer = $1 and s.source_table = $2 and ${IDLE} returning s.*)
   , audited as (insert into ops.audit (actor, action, subject, details) select $3, 'shadow.drop', consumer, jsonb_build_object('table', source_table, 'shadow', shadow) from gone)
   select consumer from gone`,
           values: [consumer, table, actor],

@@ -10,6 +10,7 @@ import { decode, type Event } from '../../../shared/events/envelope.ts'
 import { recordOf } from '../../../shared/events/kept-event.ts'
 import { leads } from '../../../shared/tables/leads.ts'
 import { systemClock } from '../../../shared/adapters/clock.ts'
+import { eventually } from '../../support/poll.ts'
 import { realPostgres } from '../sink/postgres-server.ts'
 import { leadEvent, nextVersion, signal, truncateEvent } from '../sink/subject.ts'
 
@@ -51,6 +52,8 @@ async function open() {
     ask: (kind: 'replay' | 'shadow' = 'replay') => replays.start({ kind, consumer: 'test', range: WHOLE, actor: 'operator' }, options),
     swap: () => replays.swap({ consumer: 'test', table: TABLE, actor: 'operator' }, options),
     pass: () => replayer(options),
+    waiting: (count: number) =>
+      eventually(`${count} statements wait for a lock`, async () => (await client.query('select from pg_locks where not granted')).rows.length === count),
     take: () => control.take({ consumer: 'test', topic: `${place.topic}.shadow`, partition: 0, owner: 'me' }, options),
     rows: async (table = 'silver.leads') =>
       (
@@ -312,6 +315,31 @@ describe('a shadow of a table', () => {
     const fence = { consumer: 'test', topic: 'afluente.public.leads.shadow', partition: 0, epoch: await take() }
     await take()
     await expect(shadows.swap({ table: leads, names: NAMES, job: job?.id ?? '', fence, from: '0' }, options)).rejects.toMatchObject({ kind: 'fenced' })
+  })
+
+  test('is swapped once for two who ask at once, and not forgotten by whoever drops it just then', async () => {
+    const { ask, client, pass, replays, swap, waiting } = await made()
+    await ask('shadow')
+    await pass()
+    await client.query('begin; select from ops.shadow for update')
+    const first = swap()
+    await waiting(1)
+    const second = swap()
+    await waiting(2)
+    const dropped = replays.forget({ consumer: 'test', table: TABLE, actor: 'operator' }, options)
+    await waiting(3)
+    await client.query('commit')
+    expect(await Promise.all([first, second, dropped])).toEqual([expect.objectContaining({ id: '2' }), null, false])
+  })
+
+  test('is begun once for two who ask at once', async () => {
+    const { ask, client, replays, waiting } = await made()
+    await client.query(`begin; insert into ops.shadow (consumer, source_table, job) values ('test', '${TABLE}', 0)`)
+    const asked = ask('shadow')
+    await waiting(1)
+    await client.query('commit')
+    expect(await asked).toBeNull()
+    expect(await replays.list(5, options)).toEqual([])
   })
 
   test('is removed and forgotten; another can be made then', async () => {
