@@ -196,6 +196,20 @@ export const guardsOfReplays: readonly Guard[] = [
     tests: ON_ELASTICSEARCH,
   },
   {
+    name: 'an alias that is gone is not given to the former one',
+    file: `${ELASTICSEARCH}/prepare.ts`,
+    line: 'if (!(await client.indices.exists({ index: named }, { signal }))) return neighbour',
+    sabotage: 'if (neighbour !== named) return named',
+    tests: ON_ELASTICSEARCH,
+  },
+  {
+    name: 'an alias of two indices makes no dead letters',
+    file: `${ELASTICSEARCH}/bulk.ts`,
+    line: 'if (requireAlias && answers.some',
+    sabotage: 'if (!requireAlias && answers.some',
+    tests: ['contract', 'test/contract/sink/elasticsearch.test.ts'],
+  },
+  {
     name: 'a live index is not removed',
     file: `${ELASTICSEARCH}/shadows.ts`,
     line: 'if (names.shadow in (await holdersOf(client, aliasOf(table), options)))',

@@ -1,7 +1,9 @@
 import type { Client } from '@elastic/elasticsearch'
 import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Clock } from '../../ports/clock.ts'
+import { holdersOf } from './alias.ts'
 import { currentVersionOf, type ItemError, type ItemFault, itemFaultOf, itemsFault, requestFault, statusOf } from './faults.ts'
+import { oneOf } from './live-index.ts'
 
 export interface BulkItem {
   readonly action: string
@@ -32,6 +34,8 @@ export interface BulkDeps {
 const REQUEST_CHARACTERS = 5_000_000
 const TRIES = 4
 const FIRST_PAUSE_MS = 100
+/** A row's fault, as a rule; but also what every row is told by an alias of several indices, none of which is the one to write into. */
+const OF_ANYTHING = 'illegal_argument_exception'
 /** The answer item by item, without what nobody reads: of a thousand items that is most of it. */
 const NEEDED = 'errors,items.*.status,items.*.error.type,items.*.error.reason'
 
@@ -62,7 +66,9 @@ export function bulkInto({ client, clock, random, requireAlias = false }: BulkDe
     let waiting = part
     for (let round = 1; waiting.length > 0; round += 1) {
       const turnedAway: { readonly at: number; readonly code: string }[] = []
-      for (const { at, status, error } of await send(index, items, waiting, options)) {
+      const answers = await send(index, items, waiting, options)
+      if (requireAlias && answers.some(({ error }) => error.type === OF_ANYTHING)) await assertLeadsToOne(client, index, options)
+      for (const { at, status, error } of answers) {
         const fault = status < 300 ? null : itemFaultOf(status, error.type)
         if (fault === 'overloaded') turnedAway.push({ at, code: error.type })
         else outcomes.set(at, outcomeOf(index, fault, error))
@@ -109,6 +115,13 @@ function outcomeOf(index: string, fault: Exclude<ItemFault, 'overloaded'> | null
   if (fault === 'conflict') return { status: 'conflict', current: currentVersionOf(error.reason) }
   if (fault === 'row') return { status: 'rejected', error }
   throw itemsFault(fault, index, error.type)
+}
+
+async function assertLeadsToOne(client: Client, alias: string, options: Cancellable): Promise<void> {
+  const holders = await holdersOf(client, alias, options).catch((error: unknown) => {
+    throw requestFault(`asking where the alias ${alias} leads`, error)
+  })
+  oneOf(alias, holders)
 }
 
 function linesOf(item: BulkItem | undefined): string[] {

@@ -62,7 +62,7 @@ export function requestFault(what: string, error: unknown): AfluenteError {
     return new AfluenteError(
       'misconfigured',
       code,
-      `${at}: not allowed. Check ELASTICSEARCH_API_KEY and its privileges on the index (write, view_index_metadata, maintenance).`,
+      `${at}: not allowed. Check ELASTICSEARCH_API_KEY and its privileges: read, write and manage on the alias and on the indices behind it.`,
       options,
     )
   }
@@ -104,8 +104,8 @@ const whatToDo: Readonly<Record<Exclude<ItemFault, 'conflict' | 'row'>, (index: 
   overloaded: (index) => `the index ${index} takes no more now. It is tried again; if it lasts, the cluster needs more room for writes.`,
   blocked: (index) => `writes to the index ${index} are blocked. It is tried again; look at index.blocks and at the disk's flood-stage watermark.`,
   'no-index': (index) =>
-    `the index ${index} is missing or closed. Open it, or prepare the indices anew and backfill the table; it is not made by a write, or it would seem whole while it is empty.`,
-  forbidden: (index) => `this key may not write to the index ${index}. Give ELASTICSEARCH_API_KEY the privilege "write" on it.`,
+    `${index} is missing, closed, or no alias any more. Open it, or run \`npm run deploy\` and backfill the table; it is not made by a write, or it would seem whole while it is empty.`,
+  forbidden: (index) => `this key may not write to ${index}. Give ELASTICSEARCH_API_KEY the privilege "write" on the alias and on the indices behind it.`,
 }
 
 export function statusOf(error: unknown): number | null {

@@ -2,7 +2,7 @@
 import type { Client } from '@elastic/elasticsearch'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
-import { holdersOf } from './alias.ts'
+import { type Holders, holdersOf } from './alias.ts'
 
 /** What the copy is called while the definition's version is the live one's. */
 export function shadowIndexOf(index: string): string {
@@ -19,17 +19,22 @@ export async function liveIndex(
   wanted: string,
   options: Cancellable,
 ): Promise<{ readonly live: string; readonly shadow: string }> {
-  const [live, ...more] = Object.keys(await holdersOf(client, alias, options))
-  if (live === undefined || more.length > 0)
-    throw new AfluenteError(
-      'misconfigured',
-      'alias',
-      `Elasticsearch: the alias ${alias} leads to ${live === undefined ? 'nothing' : [live, ...more].join(', ')}; it must lead to one index. Run \`npm run deploy\`, or mend it by hand.`,
-    )
+  const live = oneOf(alias, await holdersOf(client, alias, options))
   return { live, shadow: live === wanted ? shadowIndexOf(wanted) : wanted }
 }
 
 /** Whether this index is one of the two that the definition's version may be behind. */
 export function isOfVersion(index: string, wanted: string): boolean {
   return index === wanted || index === shadowIndexOf(wanted)
+}
+
+/** The one index behind an alias. Errors: `misconfigured` where it leads nowhere, or to several. */
+export function oneOf(alias: string, holders: Holders): string {
+  const [live, ...more] = Object.keys(holders)
+  if (live !== undefined && more.length === 0) return live
+  throw new AfluenteError(
+    'misconfigured',
+    'alias',
+    `Elasticsearch: the alias ${alias} leads to ${live === undefined ? 'nothing' : [live, ...more].join(', ')}; it must lead to one index. Run \`npm run deploy\`, or mend it by hand.`,
+  )
 }

@@ -7,7 +7,7 @@ import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Floor } from '../../ports/control.ts'
 import { qualifiedName, type SourceTable } from '../../tables/table.ts'
 import { holdAliasToFloor, holdersOf } from './alias.ts'
-import { isOfVersion } from './live-index.ts'
+import { isOfVersion, shadowIndexOf } from './live-index.ts'
 import { differingFields } from './mapping-drift.ts'
 import { errorTypeOf, requestFault, statusOf } from './faults.ts'
 
@@ -42,8 +42,7 @@ export async function prepareIndices(
     const present = async () => (await floors({ signal })).find((floor) => floor.table === qualifiedName(table))?.version ?? 0
     let index = named
     try {
-      // After a swap the neighbour of that name may be the one that is live.
-      index = Object.keys(await holdersOf(client, aliasOf(table), { signal })).find((holder) => isOfVersion(holder, named)) ?? named
+      index = await indexFor(client, aliasOf(table), named, signal)
       onStep(await prepareOne(client, index, table, definition, signal))
       const moved = await moveAlias(client, index, aliasOf(table), await present(), signal)
       if (moved !== null) onStep(moved)
@@ -53,6 +52,20 @@ export async function prepareIndices(
       throw requestFault(`preparing the index ${index}`, error)
     }
   }
+}
+
+/** After a swap the neighbour of the definition's name may be the one that is live. Where the alias is gone nobody can say which: the other one is out of date. */
+async function indexFor(client: Client, alias: string, named: string, signal: AbortSignal): Promise<string> {
+  const holders = Object.keys(await holdersOf(client, alias, { signal }))
+  if (holders.length > 0) return holders.find((holder) => isOfVersion(holder, named)) ?? named
+  const neighbour = shadowIndexOf(named)
+  if (!(await client.indices.exists({ index: neighbour }, { signal }))) return named
+  if (!(await client.indices.exists({ index: named }, { signal }))) return neighbour
+  throw new AfluenteError(
+    'misconfigured',
+    'alias',
+    `Elasticsearch: the alias ${alias} is gone, and ${named} and ${neighbour} are both there: only one of them is up to date. Remove the other one, or give the alias back by hand; then deploy again and reconcile the table.`,
+  )
 }
 
 function wantedIndices({ tables, consumers }: AnyPipeline): readonly { readonly table: SourceTable; readonly definition: IndexDefinition }[] {

@@ -201,6 +201,18 @@ describe('a shadow of an index', () => {
     expect(await names()).toEqual({ live: pair.shadow, shadow: pair.live })
   })
 
+  test('a deploy that finds no alias gives it to the only one there is, and never to one of two by chance', async () => {
+    const { client, holder, live, names, prepare, shadows, swap, table } = await open()
+    const pair = await names()
+    await live(row(table, 'a', 1))
+    await swap()
+    await client.indices.deleteAlias({ index: pair.shadow, name: table.name })
+    await expect(prepare()).rejects.toMatchObject({ kind: 'misconfigured', message: expect.stringContaining(`${pair.live} and ${pair.shadow}`) as unknown })
+    await shadows.drop({ table, names: { live: pair.shadow, shadow: pair.live } }, options)
+    expect(await prepare()).toEqual(['found', 'alias-moved'])
+    expect(await holder()).toEqual([pair.shadow])
+  })
+
   test('gives the alias the floor with it', async () => {
     const { client, live, names, present, swap, table, versions } = await open()
     await names()

@@ -239,6 +239,17 @@ describe('indices', () => {
     expect(await server.client().indices.exists({ index })).toBe(false)
   })
 
+  test('an alias that leads to two of them is nobody’s row’s fault: nothing becomes a dead letter', async () => {
+    const { sink, table, index } = await people()
+    const write = (text: string) => sink.write(batchOf(table, [eventOf(table, 'a', 1, text)]), options)
+    const second = `${table.name}-v2`
+    await server.client().indices.create({ index: second })
+    await server.client().indices.putAlias({ index: second, name: table.name })
+    await expect(write('{"id":"a"}')).rejects.toMatchObject({ kind: 'misconfigured', message: expect.stringContaining(`${index}, ${second}`) as unknown })
+    await server.client().indices.delete({ index: second })
+    expect(await write('{"id":"a"}')).toMatchObject({ accepted: 1 })
+  })
+
   test('preparing again finds everything as it is; a new column is added in place; a changed type asks for a new version', async () => {
     const { table, indices, index } = await people()
     const steps: string[] = []
