@@ -11,7 +11,7 @@ import type { DeadLetter, Fence, Sink } from '../ports/sink.ts'
 import { qualifiedName, type SourceTable } from '../tables/table.ts'
 import { createApply } from './apply.ts'
 import { topicOf } from './define.ts'
-import { actionFor, AfluenteError, isRefusal } from './errors.ts'
+import { actionFor, AfluenteError } from './errors.ts'
 import type { Persist } from './persist.ts'
 import { codeOf, explain } from './reason.ts'
 import { retrying } from './retry.ts'
@@ -45,7 +45,7 @@ const FEW_ROWS = 1_000
 /**
  * Does the running jobs of the consumer, one after the other. Promises: a kill at any moment leaves a job that goes on where it was; no event counts
  * twice in a job; nothing is ever put over something newer; a job that was cancelled stops with its page. A job whose sink is down is held up, with the
- * reason, until the next pass; what can't be done at all ends with it. Throws only where the jobs can't be read.
+ * reason, until the next pass; a swap that may not be ends with it. Throws only where the jobs can't be read.
  */
 export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promise<void> {
   const { clock, consumer, control, log, replays, shadows } = deps
@@ -127,7 +127,7 @@ export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promis
     const entry = (await replays.shadows(options)).find((one) => one.consumer === consumer && one.table === job.table)
     const { live = null, shadow = null } = entry ?? {}
     if (live !== null && shadow !== null) return { live, shadow }
-    throw new AfluenteError('misconfigured', 'no-shadow', `${consumer} has no shadow of ${job.table} any more. Cancel the job.`)
+    throw new AfluenteError('misconfigured', 'no-shadow', `${consumer} has no shadow of ${job.table} any more.`)
   }
 
   const run = async (job: ReplayJob, options: Cancellable): Promise<void> => {
@@ -148,7 +148,8 @@ export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promis
       log.warn('replay.held-up', { consumer, job: job.id, code: codeOf(error), reason: explain(error) })
       // Who is fenced has a successor, who says himself how it goes.
       if (actionFor(error) === 'stop') return
-      const say = isRefusal(error) && job.kind === 'swap' ? replays.giveUp : replays.hold
+      // A swap that can't be now is somebody's to mend, who asks again: while it switched it could not be cancelled.
+      const say = job.kind === 'swap' && actionFor(error) !== 'retry' ? replays.giveUp : replays.hold
       await say(job.id, explain(error), options).catch((fault: unknown) => log.warn('replay.not-told', { job: job.id, reason: explain(fault) }))
     }
   }

@@ -60,6 +60,20 @@ export const guardsOfReplays: readonly Guard[] = [
     tests: ON_POSTGRES,
   },
   {
+    name: 'a swap that may not be ends, and does not switch for ever',
+    file: 'shared/engine/replay.ts',
+    line: `job.kind === 'swap' && actionFor(error) !== 'retry' ? replays.giveUp`,
+    sabotage: `job.kind === 'swap' && actionFor(error) === 'split' ? replays.giveUp`,
+    tests: UNIT,
+  },
+  {
+    name: 'a live index that stays blocked keeps its swap running',
+    file: `${ELASTICSEARCH}/shadows.ts`,
+    line: `throw new AfluenteError('unavailable', 'still-blocked'`,
+    sabotage: `throw new AfluenteError('misconfigured', 'still-blocked'`,
+    tests: ON_ELASTICSEARCH,
+  },
+  {
     name: 'a shadow is written beside the live table',
     file: `${POSTGRES}/write-statement.ts`,
     line: 'shadow ? shadowOf(table.name) : table.name',
@@ -156,14 +170,14 @@ export const guardsOfReplays: readonly Guard[] = [
   {
     name: 'who is fenced leaves the block to its successor',
     file: `${ELASTICSEARCH}/shadows.ts`,
-    line: `actionFor(error) !== 'stop' && names.live`,
-    sabotage: 'names.live',
+    line: `if (actionFor(error) !== 'stop') await letWritersOn`,
+    sabotage: 'await letWritersOn',
     tests: ON_ELASTICSEARCH,
   },
   {
     name: 'a swap that fails lets writers go on',
     file: `${ELASTICSEARCH}/shadows.ts`,
-    line: 'await unblock(client, names.live, { signal: NEVER })',
+    line: 'if (live in (await holdersOf(client, alias, options))) await unblock(client, live, options)',
     sabotage: '',
     tests: ON_ELASTICSEARCH,
   },

@@ -73,7 +73,7 @@ export function elasticsearchShadows({ client, control, clock, random, indices }
       return { status: 'swapped', copied }
     } catch (error) {
       // Where the alias has moved, the old one stays blocked: nobody writes there any more. Who is fenced has a successor, whose block it is.
-      if (actionFor(error) !== 'stop' && names.live in (await holdersOf(client, alias, { signal: NEVER }))) await unblock(client, names.live, { signal: NEVER })
+      if (actionFor(error) !== 'stop') await letWritersOn(client, names.live, alias)
       throw error
     }
   }
@@ -130,6 +130,17 @@ export function elasticsearchShadows({ client, control, clock, random, indices }
 }
 
 const NEVER = new AbortController().signal
+
+/** Whoever can't do it says so as what is tried again: as long as the job runs, its next attempt opens the index first. */
+async function letWritersOn(client: Client, live: string, alias: string): Promise<void> {
+  const options = { signal: NEVER }
+  try {
+    if (live in (await holdersOf(client, alias, options))) await unblock(client, live, options)
+  } catch (cause) {
+    const why = requestFault(`letting writers into ${live} again`, cause).message
+    throw new AfluenteError('unavailable', 'still-blocked', `${why} Until then nothing is written there.`, { cause })
+  }
+}
 
 async function unblock(client: Client, index: string, options: Cancellable): Promise<void> {
   await client.indices.putSettings({ index, settings: { 'index.blocks.write': null } }, options)

@@ -61,7 +61,7 @@ export function memoryShadows({ analytics, ...deps }: MemoryShadowsDeps): Shadow
       analytics.silver.set(name, shadow)
       analytics.silver.set(`${name}__shadow`, live)
       const before = analytics.replays.get(job)
-      if (before !== undefined) analytics.replays.set(job, { ...before, state: 'done', steps: before.steps + rest.length })
+      if (before !== undefined) analytics.replays.set(job, { ...before, state: 'done', steps: before.steps + rest.length, problem: null })
       const place = `${fence.consumer} ${name}`
       const entry = analytics.shadows.get(place)
       if (entry !== undefined) analytics.shadows.set(place, { ...entry, state: 'former' })

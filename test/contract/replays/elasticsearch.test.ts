@@ -244,6 +244,16 @@ describe('a shadow of an index', () => {
     expect(await live(row(table, 'b', 2))).toMatchObject({ accepted: 1 })
   })
 
+  test('is tried again where writers could not be let in again', async () => {
+    const { client, live, names, swap, table } = await open()
+    await names()
+    await live(row(table, 'a', 1))
+    const away = async () => Promise.reject(new Error('away'))
+    vi.spyOn(client.indices, 'updateAliases').mockImplementationOnce(away)
+    vi.spyOn(client.indices, 'putSettings').mockImplementationOnce(away)
+    await expect(swap()).rejects.toMatchObject({ kind: 'unavailable', code: 'still-blocked' })
+  })
+
   test('while a swap holds the live one, writers wait and go on; after one that was killed there, following opens it again', async () => {
     const { client, live, names, shadows, table } = await open()
     const pair = await names()

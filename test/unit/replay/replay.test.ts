@@ -273,6 +273,35 @@ describe('a swap', () => {
     expect(await world.job('3')).toMatchObject({ state: 'cancelled' })
   })
 
+  test('that may not switch ends with the reason, and holds nothing up: it can be asked for again, or the shadow be dropped', async () => {
+    let mayNot = true
+    const world = await filled({
+      before: (call) => {
+        if (call === 'swap' && mayNot) throw new AfluenteError('misconfigured', '42501', 'must be owner of table people.')
+      },
+    })
+    await world.pass()
+    expect(await world.job('2')).toMatchObject({ state: 'cancelled', problem: 'must be owner of table people.' })
+    mayNot = false
+    await world.swap()
+    await world.pass()
+    expect(await world.job('3')).toMatchObject({ state: 'done' })
+  })
+
+  test('whose sink is away is held up, and goes on', async () => {
+    let isAway = true
+    const world = await filled({
+      before: (call) => {
+        if (call === 'follow' && isAway) throw new AfluenteError('unavailable', 'connection', 'It is away.')
+      },
+    })
+    await world.pass()
+    expect(await world.job('2')).toMatchObject({ state: 'running', problem: 'It is away.' })
+    isAway = false
+    await world.pass()
+    expect(await world.job('2')).toMatchObject({ state: 'done', problem: null })
+  })
+
   test('of which something stands in the way ends with the reason', async () => {
     const world = await filled({
       before: (call) => {
