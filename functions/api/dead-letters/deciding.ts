@@ -33,7 +33,8 @@ export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters'
     const filter = await openFilter(given, 'redrive', options)
     if (!filter.ok) return problemResponse(filter.problem)
     const consumers = Object.keys(pipeline.consumers)
-    if (given.consumer !== undefined && !consumers.includes(given.consumer)) return problemResponse(goneConsumer(given.consumer))
+    const other = (await consumersNamed(given, options)).find((consumer) => !consumers.includes(consumer))
+    if (other !== undefined) return problemResponse(nobodyFor(other, Object.keys(pipeline.etl ?? {})))
     if (counting) {
       const counts = (await letters.count(filter.value, options)).filter(
         ({ consumer, state }) => consumers.includes(consumer) && statesFor('redrive').includes(state),
@@ -105,6 +106,12 @@ export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters'
     )
   }
 
+  /** Whose letters somebody means, where he says so. */
+  async function consumersNamed({ consumer, ids }: LetterFilter, options: { readonly signal: AbortSignal }): Promise<readonly string[]> {
+    if (ids === undefined) return consumer === undefined ? [] : [consumer]
+    return (await letters.list({ filter: { ids }, limit: MOST_IDS, after: null }, options)).letters.map((letter) => letter.consumer)
+  }
+
   /** The job stands; a consumer that can't be woken finds it with the next minute's sweep. Gives a remark where that needs somebody. */
   async function wake(consumer: string): Promise<string | null> {
     try {
@@ -119,12 +126,21 @@ export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters'
 
 const PAST = { redrive: 'redriven', discard: 'discarded' } as const
 
-function goneConsumer(consumer: string): Problem {
+/** A row that a job rejected comes again by itself; of a consumer that is gone nothing does. */
+function nobodyFor(consumer: string, jobs: readonly string[]): Problem {
+  const job = jobs.find((name) => consumer === `etl.${name}`)
+  if (job === undefined)
+    return {
+      status: 409,
+      slug: 'consumer-gone',
+      title: 'The consumer is no longer defined',
+      detail: `${consumer} has letters, and nobody who could redrive them. Define it again, or discard them.`,
+    }
   return {
     status: 409,
-    slug: 'consumer-gone',
-    title: 'The consumer is no longer defined',
-    detail: `${consumer} has letters, and nobody who could redrive them. Define it again, or discard them.`,
+    slug: 'row-of-a-job',
+    title: 'A row of an ETL job is read again, not redriven',
+    detail: `Mend it in the source of ${job}: the run that reads it then resolves its letter, and npx afluente etl reconcile ${job} reads it at once. Nothing was done.`,
   }
 }
 

@@ -175,6 +175,7 @@ describe('POST …/redrive', () => {
     [{ ids: [1] }, 422, 'invalid-request'],
     [{ state: 'resolved' }, 422, 'wrong-state'],
     [{ consumer: 'gone' }, 409, 'consumer-gone'],
+    [{ ids: ['1', '6'] }, 409, 'consumer-gone'],
     [[], 422, 'invalid-request'],
   ])('of %j does nothing: %i %s', async (body, status, slug) => {
     const { post, states, done } = letterWorld()
@@ -182,6 +183,17 @@ describe('POST …/redrive', () => {
     expect(await states()).toEqual(allOpen)
     expect(done).toEqual([])
   })
+})
+
+test('a row that an ETL job rejected is mended in its source: asked to redrive it, the answer says so', async () => {
+  const { analytics, post } = letterWorld()
+  buryLetter(analytics, 'etl.conversations', letterAt(1), 7)
+  for (const asked of [{ ids: ['1', '7'] }, { consumer: 'etl.conversations' }])
+    expect(await post('/redrive', asked)).toMatchObject({
+      status: 409,
+      body: { type: 'urn:afluente:problem:row-of-a-job', detail: expect.stringContaining('npx afluente etl reconcile conversations') as unknown },
+    })
+  expect([...analytics.redrives]).toEqual([])
 })
 
 describe('POST …/discard', () => {
