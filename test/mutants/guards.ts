@@ -485,4 +485,11 @@ set enable_nestloop = off`,
     sabotage: "if (row['odd'] === 'never' && !careful) return null",
     tests: ['contract', `${ETL}/rows.test.ts`],
   },
+  {
+    name: 'a column of text that trimming would change is opened',
+    file: `${POSTGRES}/etl-page.ts`,
+    line: "(passage.opens === null || row[`opens_${nth}`] !== 'f')",
+    sabotage: 'passage.opens === null',
+    tests: ['contract', `${ETL}/rows.test.ts`],
+  },
 ]

@@ -12,6 +12,10 @@ export interface Passage {
   readonly type: string
   /** Goes through the cleaning step, value by value. */
   readonly cleaned: boolean
+  /** A condition on the source's value without which the cleaning would change nothing: a page where it holds for no value is passed on unopened. Null: always opened. */
+  readonly opens: string | null
+  /** The type that the array is relabelled to, where both have the same bytes. */
+  readonly becomes: 'timestamp with time zone' | null
   /** A condition on the source's value under which the cleaning would change or reject it; null: never. The page is then read again with every column cleaned. */
   readonly odd: string | null
 }
@@ -25,7 +29,7 @@ const AS_THEY_ARE = ['boolean', 'uuid', 'date', 'numeric', 'jsonb']
 
 /** Every column as text through the cleaning step: exact for whatever the source holds. */
 export function cleanedPassage(column: string): Passage {
-  return { select: `${column}::text`, type: 'text', cleaned: true, odd: null }
+  return { select: `${column}::text`, type: 'text', cleaned: true, opens: null, becomes: null, odd: null }
 }
 
 /** The cheapest way that gives the same rows as `cleanedPassage`; `sourceType` as `regtype` prints it. */
@@ -37,6 +41,9 @@ export function passageOf(column: string, spec: EtlColumn, sourceType: string): 
     select: column,
     type: sourceType,
     cleaned: false,
+    opens: null,
+    // A time without a zone is UTC; both count microseconds from the same moment.
+    becomes: sourceType === 'timestamp without time zone' && target === 'timestamptz' ? 'timestamp with time zone' : null,
     odd: odd.length === 0 ? null : odd.join(' or '),
   })
   const cleaned = cleanedPassage(column)
@@ -58,17 +65,27 @@ export function passageOf(column: string, spec: EtlColumn, sourceType: string): 
       ? direct(has('infinity-to-null') ? [`not isfinite(${column})`] : [])
       : cleaned
   }
+  if (target === 'text' && TEXTS.includes(sourceType) && spec.between === undefined && only('trim', 'blank-to-null'))
+    return { ...cleaned, opens: edged(column) }
   if (isCleaned(spec)) return cleaned
   if (sourceType === target && AS_THEY_ARE.includes(sourceType)) return direct()
   // Nothing looks at it: text on both sides, or a type without a check of its own.
-  if (target === 'text' || target.endsWith('[]') || sourceType === target) return { select: `${column}::text`, type: 'text', cleaned: false, odd: null }
+  if (target === 'text' || target.endsWith('[]') || sourceType === target) return { ...cleaned, cleaned: false }
   return cleaned
 }
 
-/** What silver's column is made of: `u` is the array's element. A time without a zone is UTC. */
+/**
+ * Text of nothing, or with an end that may be a space in some alphabet: more than trimming takes away, and never less. Letters of Latin, Greek, Cyrillic and
+ * their neighbours are none; nor is a first byte from 192 on in an encoding that is not Unicode.
+ */
+function edged(column: string): string {
+  const plain = (end: string) => `(ascii(${end}) between 33 and 126 or ascii(${end}) between 192 and 5759)`
+  return `not (${plain(`${column}::text`)} and ${plain(`right(${column}::text, 1)`)})`
+}
+
+/** What silver's column is made of: `u` is the array's element. */
 export function landed(column: string, { type: written }: EtlColumn, sent: string): string {
   const target = silverType(written)
-  if (target === 'timestamptz' && sent === 'timestamp without time zone') return `u.${column} at time zone 'UTC'`
   return sent === target ? `u.${column}` : `u.${column}::${target}`
 }
 

@@ -5,6 +5,8 @@ import { bigintArray, textArray } from './binary-arrays.ts'
 
 const HEADER_BYTES = 20
 const LENGTH_AT = 12
+const TYPE_AT = 8
+const TIMESTAMPTZ_OID = 1184
 /** An array of no rows: which type its elements would have is of no account. */
 const NOTHING = new Uint8Array()
 
@@ -26,6 +28,12 @@ export function unpackTexts({ bytes }: PackedColumn): (string | null)[] {
     if (length > 0) at += length
   }
   return values
+}
+
+/** An array of times without a zone as one of times in UTC: the same microseconds since 2000 under another type's number, infinities as well. */
+export function asZoned({ bytes }: PackedColumn): PackedColumn {
+  if (bytes.length > 0) new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).setUint32(TYPE_AT, TIMESTAMPTZ_OID)
+  return { type: 'timestamp with time zone', bytes }
 }
 
 export function packTexts(values: readonly (string | null)[]): PackedColumn {

@@ -3,7 +3,7 @@ import { columnCleanerOf, isRefusal, isUnknownWord } from '../../steps/clean.ts'
 import type { EtlPage, PackedColumn, PageRequest, RejectedRow } from '../../ports/etl-source.ts'
 import type { EtlColumn, EtlJob } from '../../tables/etl-job.ts'
 import type { Passage } from './etl-columns.ts'
-import { bigintsWithout, packedOf, packTexts, unpackTexts } from './etl-packed.ts'
+import { asZoned, bigintsWithout, packedOf, packTexts, unpackTexts } from './etl-packed.ts'
 
 type Row = Readonly<Record<string, unknown>>
 type Texts = readonly (string | null)[]
@@ -25,10 +25,12 @@ export function pageOf(job: EtlJob, request: PageRequest, passages: readonly (Pa
   const cleaned = new Map<string, Cleaned>()
   const columns: Record<string, PackedColumn> = {}
   for (const [nth, passage] of passages.entries()) {
-    const packed = packedOf(passage.type, row[`column_${nth}`])
+    const sent = packedOf(passage.type, row[`column_${nth}`])
+    const packed = passage.becomes === null ? sent : asZoned(sent)
     columns[passage.name] = packed
     const spec = job.columns[passage.name]
-    if (passage.cleaned && spec !== undefined) cleaned.set(passage.name, clean(passage.name, spec, unpackTexts(packed), rejected))
+    const opened = passage.cleaned && (passage.opens === null || row[`opens_${nth}`] !== 'f')
+    if (opened && spec !== undefined) cleaned.set(passage.name, clean(passage.name, spec, unpackTexts(packed), rejected))
   }
   if (rejected.size > 0 && !careful) return null
   for (const [name, { changed, values }] of cleaned) if (changed || rejected.size > 0) columns[name] = packTexts(without(values, rejected))

@@ -42,7 +42,7 @@ export function pageQuery(reading: Reading, request: PageRequest, passages: Retu
     text: `select count(*) as rows, ${odd.length === 0 ? 'false' : `coalesce(bool_or(${odd.join(' or ')}), false)`} as odd,
   ${order.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')},
   ${sentArray(hashOf(reading))} as hashes,
-  ${passages.map(({ select }, nth) => `${sentArray(select)} as column_${nth}`).join(',\n  ')}
+  ${passages.flatMap(({ opens }, nth) => (opens === null ? [] : [`coalesce(bool_or(${opens}), false) as opens_${nth},\n  `])).join('')}${passages.map(({ select }, nth) => `${sentArray(select)} as column_${nth}`).join(',\n  ')}
 from (select ${Object.keys(job.columns).map(quoted).join(', ')} from ${relationName(job)}${text} order by ${order.join(', ')}${request.limit === null ? '' : ` limit ${request.limit}`}) as page`,
     values,
   }

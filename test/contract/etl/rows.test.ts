@@ -151,13 +151,14 @@ describe('the way of a column', () => {
       { type: 'timestamptz', clean: ['infinity-to-null', 'utc'] },
       ['2026-11-01 10:00:00.000001', 'infinity', '-infinity', '0044-03-15 12:00:00 BC', '294276-12-31 23:59:59.999999'],
     ],
+    ['timestamp', { type: 'timestamptz', clean: ['utc'] }, ['2026-11-01 10:00:00.000001', '1999-12-31 23:59:59.999999', 'infinity', '-infinity']],
     ['timestamptz', { type: 'timestamptz', clean: ['infinity-to-null', 'utc'] }, ['2026-11-01 10:00:00.000001-03', 'infinity']],
     ['timestamptz', { type: 'timestamp' }, ['2026-11-01 10:00:00-03']],
     ['date', { type: 'date' }, ['2026-11-01', '5874897-12-31', '0001-01-01 BC']],
     ['boolean', { type: 'boolean' }, ['t', 'f']],
     ['integer', { type: 'boolean' }, ['0', '1', '2']],
     ['integer', { type: 'text', words: ['open', 'closed'] }, ['0', '1', '7', '-1']],
-    ['text', { type: 'text', clean: ['trim', 'blank-to-null'] }, [' a ', '', '   ', '\u00a0b\u2003', 'é', '\ufeffc']],
+    ['text', { type: 'text', clean: ['trim', 'blank-to-null'] }, [' a ', '', '   ', '\u00a0b\u2003', 'é', '\ufeffc', 'Plain', 'Ana Lúcia\n', '漢字 ']],
     ['text', { type: 'text' }, [' a ', '']],
     ['varchar', { type: 'text', clean: ['trim', 'blank-to-null', 'email'] }, [' ANA@Example.COM ', ' ']],
     ['varchar', { type: 'text', clean: ['phone'] }, ['+55 (11) 9-9999', '0055 11', 'none']],
@@ -236,7 +237,19 @@ describe('the way of a column', () => {
       odd: 'not isfinite(c)',
     })
     expect(passageOf('c', { type: 'jsonb' }, 'jsonb')).toMatchObject({ select: 'c', cleaned: false })
-    expect(passageOf('c', { type: 'text', clean: ['trim'] }, 'text')).toEqual(cleanedPassage('c'))
+    expect(passageOf('c', { type: 'text', clean: ['trim', 'phone'] }, 'text')).toEqual(cleanedPassage('c'))
+  })
+
+  test('opens a column of text for every space that trimming takes away, and not for names', async () => {
+    const { source } = await openWorld(postgres)
+    const { opens } = passageOf('c', { type: 'text', clean: ['trim', 'blank-to-null'] }, 'text')
+    const opened = async (values: readonly string[]) =>
+      (await source.query<{ c: string }>(`select c from unnest($1::text[]) as c where ${opens}`, [values])).rows.map(({ c }) => c)
+    const spaces = Array.from({ length: 65_535 }, (_, at) => String.fromCharCode(at + 1)).filter((text) => text.trim() === '')
+    expect(spaces.length).toBeGreaterThan(20)
+    const values = ['', ...spaces.flatMap((space) => [space, `${space}a`, `a${space}`])]
+    expect(await opened(values)).toEqual(values)
+    expect(await opened(['a', 'Ana Lúcia', 'É', 'Иван', '+55 11', 'x y z!'])).toEqual([])
   })
 })
 
