@@ -99,6 +99,13 @@ export const guardsOfReconcile: readonly Guard[] = [
     tests: CONTENTS,
   },
   {
+    name: 'a sum of rows tells whose value is whose',
+    file: 'shared/mappings/content-text.ts',
+    line: "`hashint8extended(hash_record_extended(row(${[...whole, ofTexts].join(', ')}), 0), 0)`",
+    sabotage: "`hash_record_extended(row(${[...whole, ofTexts].join(', ')}), 0)`",
+    tests: CONTENTS,
+  },
+  {
     name: 'arrays are compared as they travel',
     file: 'shared/mappings/content-text.ts',
     line: `if (type.endsWith('[]')) return`,

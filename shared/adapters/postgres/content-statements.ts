@@ -3,7 +3,7 @@
  * Key texts are put into ranges as the type `name`, whose length is fixed: among thousands of boundaries Postgres finds a text's place by
  * walking, and a name's by halving. A name keeps 63 bytes, so boundaries have 60 at most: both ways of comparing then agree.
  */
-import { checkText, contentHash, keyText, type Side } from '../../mappings/content-text.ts'
+import { checkDigest, checkOfDigest, contentHash, keyText, type Side } from '../../mappings/content-text.ts'
 import { quoted } from '../../mappings/column-types.ts'
 import type { Pages } from '../../ports/reconcile.ts'
 import type { SourceTable } from '../../tables/table.ts'
@@ -34,11 +34,12 @@ export function sumsStatement(of: ComparedTable, boundaries: readonly string[], 
   const { side, table } = of
   const silver = side === 'silver'
   return {
-    text: `select json_build_array(k.range, count(*), sum(k.content)::text${silver ? ', sum(k.check)::text' : ''})::text as line from (
-      select ${rangeOf('k.key')} as range, k.content${silver ? `, ${checkText('k.key', 'k.version')} as check` : ''} from (
+    // Each `offset 0` keeps an expression that is read more than once from being computed as often.
+    text: `select json_build_array(k.range, count(*), sum(k.content)::text${silver ? `, sum(${checkOfDigest('k.digest')})::text` : ''})::text as line from (
+      select ${rangeOf('k.key')} as range, k.content${silver ? `, ${checkDigest('k.key', 'k.version')} as digest` : ''} from (
         select ${keyText(table, 'r')} as key, ${contentHash(table, side, 'r')} as content${silver ? ', r._version as version' : ''}
         from ${of.from} r where ${within(of, pages)} offset 0
-      ) k
+      ) k offset 0
     ) k group by k.range`,
     texts: [boundaries, []],
   }

@@ -108,6 +108,24 @@ describe('every kind of row', () => {
   })
 })
 
+test('rows that have exchanged a value have another sum', async () => {
+  const { client, db, silver } = await open([everything])
+  await client.query(everythingSql)
+  await client.query(`insert into public.everything (id, u, t, local, moment)
+    select n, lpad(n::text, 32, '0')::uuid, n::text, timestamp '2026-01-01' + n * interval '1 day', timestamptz '2026-01-01Z' + n * interval '1 day' from generate_series(1, 9) n`)
+  await fillSilver({ client, db, tables: [everything] })
+  const sumOf = async () => (await silver.sums(everything, [], all, { signal })).map(({ content }) => content)
+  const before = await sumOf()
+  const exchange = (column: string) =>
+    client.query(`update silver.everything r set ${column} = o.${column} from silver.everything o where r.id in (1, 2) and o.id = 3 - r.id`)
+  for (const column of ['u', 't', 'local', 'moment']) {
+    await exchange(column)
+    expect([column, (await sumOf())[0] === before[0]]).toEqual([column, false])
+    await exchange(column)
+    expect([column, await sumOf()]).toEqual([column, before])
+  }
+})
+
 describe('ranges of keys', () => {
   const boundaries = ['["b", 10]', '["b", 2]', '["é'] as const
 
