@@ -6,6 +6,7 @@ import type { AnyPipeline } from '../../shared/engine/define.ts'
 import { AfluenteError, isAfluenteError } from '../../shared/engine/errors.ts'
 import { checkEtlSource } from '../../shared/engine/etl-check.ts'
 import { explain } from '../../shared/engine/reason.ts'
+import { originName } from '../../shared/tables/etl-job.ts'
 
 export interface EtlCheckOptions {
   readonly pipeline: Pick<AnyPipeline, 'etl'>
@@ -29,7 +30,7 @@ export async function checkEtl({ chatwootUrl, pipeline, signal }: EtlCheckOption
       const list = faults.map((fault) => `  - ${fault}`).join('\n')
       throw new AfluenteError('misconfigured', 'etl-source', `ETL jobs and what they read differ in ${faults.length} point(s):\n${list}`)
     }
-    return [...jobs.map(([name, { source }]) => `etl: ${name} finds ${source.relation} as defined`), ...checks.flatMap(({ warnings }) => warnings)]
+    return [...jobs.map(([name, { source }]) => `etl: ${name} finds ${originName(source)} as defined`), ...checks.flatMap(({ warnings }) => warnings)]
   } catch (error) {
     if (isAfluenteError(error) && error.code === 'etl-source') throw error
     return [`etl: not compared with its source: ${explain(error)}`]

@@ -1,7 +1,7 @@
 /** Compares a job with its real source, before a row is read. */
 import type { EtlRelation, EtlSource } from '../ports/etl-source.ts'
 import type { Cancellable } from '../ports/cancellable.ts'
-import type { EtlJob } from '../tables/etl-job.ts'
+import { type EtlJob, originName } from '../tables/etl-job.ts'
 
 export interface EtlCheck {
   /** What keeps the job from running, with what to do. */
@@ -16,10 +16,12 @@ export type TypeJudge = (sourceType: string, column: EtlJob['columns'][string]) 
 /** Asks the source once. Throws what the source throws: `unavailable`, `misconfigured`. */
 export async function checkEtlSource(name: string, job: EtlJob, source: EtlSource, judge: TypeJudge, options: Cancellable): Promise<EtlCheck> {
   const relation = await source.inspect(job, options)
-  const { database, relation: at } = job.source
+  const { database } = job.source
   if (relation === null) {
     return {
-      faults: [`etl.${name}: ${at} is not in the database ${database}, or its role may not read it. Apply infra/${database}/view.sql and role.sql there.`],
+      faults: [
+        `etl.${name}: ${originName(job.source)} is not in the database ${database}, or its role may not read it. Apply infra/${database}/view.sql and role.sql there.`,
+      ],
       warnings: [],
     }
   }
@@ -38,7 +40,7 @@ function compare(name: string, job: EtlJob, relation: EtlRelation, judge: TypeJu
     `  defined: ${Object.entries(job.columns)
       .map(([column, { type }]) => `${column} ${type}`)
       .join(', ')}`,
-    `  ${job.source.relation}: ${Object.entries(columns)
+    `  ${originName(job.source)}: ${Object.entries(columns)
       .map(([column, type]) => `${column} ${type}`)
       .join(', ')}`,
   ]
@@ -47,7 +49,7 @@ function compare(name: string, job: EtlJob, relation: EtlRelation, judge: TypeJu
       wrong.length === 0
         ? []
         : [
-            `etl.${name}: its columns are not those of the source: ${wrong.join('; ')}. Nothing was read. Mend the view, or the job's columns.\n${both.join('\n')}`,
+            `etl.${name}: its columns are not those of the source: ${wrong.join('; ')}. Nothing was read. Mend the view or query, or the job's columns.\n${both.join('\n')}`,
           ],
     warnings: [
       ...(relation.missingIndex === null

@@ -68,7 +68,7 @@ function jobFaults(name: string, job: EtlJob): string[] {
       ? []
       : [`${at}.cursor: ${job.cursor} is ${cursor.type}, and must be a time.`]),
     ...(oneOf(etlDatabases, job.source.database) ? [] : [`${at}.source.database: there are ${etlDatabases.join(', ')}.`]),
-    ...(!/^[^.\s]+\.[^.\s]+$/.test(job.source.relation) ? [`${at}.source.relation: '${job.source.relation}' is not <schema>.<name>.`] : []),
+    ...originFaults(`${at}.source`, job.source),
     ...(oneOf(deleteModes, job.deletes) ? [] : [`${at}.deletes: there are ${deleteModes.join(', ')}.`]),
     ...(Number.isInteger(job.pageRows) && job.pageRows >= 1 && job.pageRows <= MOST_ROWS
       ? []
@@ -105,4 +105,12 @@ function durationFaults(at: string, duration: string): string[] {
 
 function oneOf(list: readonly string[], text: string): boolean {
   return list.includes(text)
+}
+
+/** That a query is one that can be asked is for its database to say, before a row is read. */
+function originFaults(at: string, source: EtlJob['source']): readonly string[] {
+  if (!('query' in source)) return /^[^.\s]+\.[^.\s]+$/.test(source.relation) ? [] : [`${at}.relation: '${source.relation}' is not <schema>.<name>.`]
+  if ('relation' in source) return [`${at}: has a relation and a query; a job reads one of them.`]
+  if (source.query.trim() === '') return [`${at}.query: is empty.`]
+  return /;\s*$/.test(source.query) ? [`${at}.query: leave the semicolon at its end out.`] : []
 }

@@ -31,10 +31,29 @@ export interface EtlSchedule {
   readonly timeZone: string
 }
 
+/** What a job reads, in one of those databases; it gives every column by its name. */
+export type EtlOrigin = { readonly database: (typeof etlDatabases)[number] } & (
+  | {
+      /** A table or view, `<schema>.<name>`. */
+      readonly relation: string
+    }
+  | {
+      /**
+       * One SELECT. A page is a condition around it: where Postgres can move that to the tables (no LIMIT, no aggregate over whole
+       * tables, no window), a page costs a page.
+       */
+      readonly query: string
+    }
+)
+
+/** As people are told of it. */
+export function originName(source: EtlOrigin): string {
+  return 'query' in source ? 'its query' : source.relation
+}
+
 /** A job with its names forgotten: what the engine runs. */
 export interface EtlJob {
-  /** A table or view, `<schema>.<name>`, which gives every column by its name. */
-  readonly source: { readonly database: (typeof etlDatabases)[number]; readonly relation: string }
+  readonly source: EtlOrigin
   /** What makes a row one: never null, never twice. Whole numbers or uuid, whose order is the same in every database. */
   readonly key: readonly string[]
   /** A time that the source raises when it writes a row, as far as it does. */

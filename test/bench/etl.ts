@@ -18,7 +18,7 @@ import { sourceDb } from '../../shared/adapters/postgres/source-db.ts'
 import { createEtlStep } from '../../shared/engine/etl-run.ts'
 import type { EtlRun, LoadType } from '../../shared/ports/etl-control.ts'
 import { conversations } from '../../shared/tables/conversas_analytics.ts'
-import type { EtlJob } from '../../shared/tables/etl-job.ts'
+import { type EtlJob, originName } from '../../shared/tables/etl-job.ts'
 import { columnsOfConversations, type EtlDatabases } from './etl-databases.ts'
 import type { Report } from './report.ts'
 import { perSecond } from './throughput-rows.ts'
@@ -37,7 +37,7 @@ export async function etl(databases: EtlDatabases, report: Report, { rows, viewR
 
 async function measureAll(databases: EtlDatabases, report: Report, job: EtlJob, what: string, rows: number): Promise<void> {
   const { analytics, chatwoot } = databases
-  const { relation } = job.source
+  const relation = originName(job.source)
   const table = relation === 'bench.conversations' ? relation : 'conversations'
   const [time, key] = table === relation ? ['conversation_updated_at', 'conversation_id'] : ['updated_at', 'id']
   let copyMs = 0

@@ -2,7 +2,7 @@
 import { isOverdue, nextFires } from '../../../shared/engine/etl-schedule.ts'
 import { firstLine } from '../../../shared/engine/reason.ts'
 import type { EtlJobState } from '../../../shared/ports/etl-control.ts'
-import type { EtlJob, EtlSchedule } from '../../../shared/tables/etl-job.ts'
+import { type EtlJob, type EtlSchedule, originName } from '../../../shared/tables/etl-job.ts'
 
 /** A run that nobody has worked on for so long waits for a wake-up that should have come with the minute's cron. */
 const UNATTENDED_MS = 150_000
@@ -43,7 +43,7 @@ export function etlSurvey(judged: Judged): EtlSurvey {
   const faults = [...endFaults(judged), ...runningFaults(judged), ...overdueFaults(judged), ...definitionFaults(judged)]
   return {
     ...state,
-    source: `${definition.source.database}: ${definition.source.relation}`,
+    source: `${definition.source.database}: ${originName(definition.source)}`,
     into: `silver.${definition.into}`,
     schedule: planned(definition.schedule, now),
     reconcile: planned(definition.reconcile, now),

@@ -6,10 +6,16 @@ import { cleanedPassage, hashable, type Passage, passageOf } from './etl-columns
 import type { ReadQuery } from './source-db.ts'
 
 /** A domain counts as what it is made of, an enum as text. */
-export const INSPECT = `select a.attname as name, case when t.typtype = 'e' then 'text' else coalesce(nullif(t.typbasetype, 0), t.oid)::regtype::text end as type, pg_is_in_recovery() as standby
+const TYPE = `case when t.typtype = 'e' then 'text' else coalesce(nullif(t.typbasetype, 0), t.oid)::regtype::text end as type, pg_is_in_recovery() as standby`
+export const INSPECT = `select a.attname as name, ${TYPE}
 from pg_attribute as a join pg_type as t on t.oid = a.atttypid
 where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped and has_column_privilege(a.attrelid, a.attnum, 'select')
 order by a.attnum`
+
+/** The same of columns whose types are known by their numbers. */
+export const INSPECT_TYPES = `select c.name, ${TYPE}
+from unnest($1::text[], $2::oid[]) with ordinality as c (name, type, nth) join pg_type as t on t.oid = c.type
+order by c.nth`
 
 /** Row hashes over records came with Postgres 14. */
 export const HAS_RECORD_HASH = `select to_regprocedure('pg_catalog.hash_record_extended(record, bigint)') is not null as there`
@@ -19,7 +25,12 @@ export interface Reading extends JobOnSource {
   readonly hasRecordHash: boolean
 }
 
-export function relationName({ source: { relation } }: EtlJob): string {
+/** As it stands behind FROM. The query ends with a line of its own: its last may be a comment. */
+export function originOf({ source }: EtlJob): string {
+  return 'query' in source ? `(${source.query}\n) as origin` : relationName(source.relation)
+}
+
+export function relationName(relation: string): string {
   const dot = relation.indexOf('.')
   return `${quoted(relation.slice(0, dot))}.${quoted(relation.slice(dot + 1))}`
 }
@@ -43,7 +54,7 @@ export function pageQuery(reading: Reading, request: PageRequest, passages: Retu
   ${order.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')},
   ${sentArray(hashOf(reading))} as hashes,
   ${passages.flatMap(({ opens }, nth) => (opens === null ? [] : [`coalesce(bool_or(${opens}), false) as opens_${nth},\n  `])).join('')}${passages.map(({ select }, nth) => `${sentArray(select)} as column_${nth}`).join(',\n  ')}
-from (select ${Object.keys(job.columns).map(quoted).join(', ')} from ${relationName(job)}${text} order by ${order.join(', ')}${request.limit === null ? '' : ` limit ${request.limit}`}) as page`,
+from (select ${Object.keys(job.columns).map(quoted).join(', ')} from ${originOf(job)}${text} order by ${order.join(', ')}${request.limit === null ? '' : ` limit ${request.limit}`}) as page`,
     values,
   }
 }
@@ -55,7 +66,7 @@ export function digestQuery(reading: Reading, after: readonly string[] | null, r
   return {
     text: `select count(*) as rows, coalesce(sum(hash), 0) as sum, ${key.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')}
 from (select ${key.join(', ')}, ${hashOf(reading)} as hash, (row_number() over (order by ${key.join(', ')}) - 1) / ${rows} as nth
-  from (select * from ${relationName(job)}${text} order by ${key.join(', ')} limit ${ranges * rows}) as page) as hashed
+  from (select * from ${originOf(job)}${text} order by ${key.join(', ')} limit ${ranges * rows}) as page) as hashed
 group by nth order by nth`,
     values,
   }
@@ -64,7 +75,7 @@ group by nth order by nth`,
 /** The planner's guess of how many rows there are. */
 export function estimateQuery(job: EtlJob, relation: EtlRelation, { from, to }: Pick<PageRequest, 'from' | 'to'>): ReadQuery {
   const { text, values } = selected({ job, relation }, { order: 'key', after: null, upTo: null, from, to, limit: null })
-  return { text: `explain (format json) select ${job.key.map(quoted).join(', ')} from ${relationName(job)}${text}`, values }
+  return { text: `explain (format json) select ${job.key.map(quoted).join(', ')} from ${originOf(job)}${text}`, values }
 }
 
 /** Finds the cursor's scan in a plan, by a moment that stands nowhere else. */
@@ -73,7 +84,7 @@ export const PROBE = '1999-12-31 23:59:59.999999'
 export function cursorPlanQuery(job: EtlJob, relation: EtlRelation): ReadQuery {
   const { text, values } = selected({ job, relation }, { order: 'key', after: null, upTo: null, from: PROBE, to: null, limit: null })
   return {
-    text: `explain (format json, verbose) select ${job.key.map(quoted).join(', ')} from ${relationName(job)}${text.replace('$1', `'${PROBE}'`)}`,
+    text: `explain (format json, verbose) select ${job.key.map(quoted).join(', ')} from ${originOf(job)}${text.replace('$1', `'${PROBE}'`)}`,
     values: values.slice(1),
     settings: { enable_seqscan: 'off' },
   }

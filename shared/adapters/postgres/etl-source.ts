@@ -1,8 +1,8 @@
 /** A database that jobs read, over a role that may read and nothing else. */
-import { AfluenteError } from '../../engine/errors.ts'
+import { AfluenteError, isRefusal } from '../../engine/errors.ts'
 import type { Cancellable } from '../../ports/cancellable.ts'
 import type { EtlPage, EtlRelation, EtlSource, JobOnSource, PageRequest } from '../../ports/etl-source.ts'
-import type { EtlJob } from '../../tables/etl-job.ts'
+import { type EtlJob, originName } from '../../tables/etl-job.ts'
 import { missingIndexOf } from './etl-cursor-index.ts'
 import { note, stillOpen } from './etl-open.ts'
 import { lastOf, pageOf } from './etl-page.ts'
@@ -12,6 +12,8 @@ import {
   estimateQuery,
   HAS_RECORD_HASH,
   INSPECT,
+  INSPECT_TYPES,
+  originOf,
   pageQuery,
   passagesOf,
   type Reading,
@@ -23,12 +25,20 @@ import type { ReadOnlyDb } from './source-db.ts'
 export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSource {
   const known = new Map<string, EtlRelation>()
   let hasRecordHash: boolean | undefined
+  const typesOf = async (origin: string, options: Cancellable) => {
+    const { columns } = await db.read({ text: `select * from ${origin} limit 0`, values: [] }, options).catch((error: unknown) => {
+      // As wrong as it is, nothing of it will come right by itself.
+      throw isRefusal(error) ? new AfluenteError('misconfigured', error.code, `The job's query can't be asked. ${error.message}`, { cause: error }) : error
+    })
+    return db.read({ text: INSPECT_TYPES, values: [columns.map(({ name }) => name), columns.map(({ type }) => type)] }, options)
+  }
   const columnsOf = async (job: EtlJob, options: Cancellable): Promise<EtlRelation | null> => {
-    const { rows } = await db.read({ text: INSPECT, values: [relationName(job)] }, options)
+    const { rows } =
+      'query' in job.source ? await typesOf(originOf(job), options) : await db.read({ text: INSPECT, values: [relationName(job.source.relation)] }, options)
     if (rows.length === 0) return null
     const columns = Object.fromEntries(rows.map((row) => [String(row['name']), String(row['type'])]))
     const relation = { columns, isStandby: rows[0]?.['standby'] === 't', missingIndex: null }
-    known.set(job.source.relation, relation)
+    known.set(originOf(job), relation)
     return relation
   }
   const inspect = async (job: EtlJob, options: Cancellable): Promise<EtlRelation | null> => {
@@ -38,9 +48,9 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
     return { ...relation, missingIndex: missingIndexOf(rows[0]?.['QUERY PLAN']) }
   }
   const relationOf = async (job: EtlJob, options: Cancellable): Promise<EtlRelation> => {
-    const relation = known.get(job.source.relation) ?? (await columnsOf(job, options))
+    const relation = known.get(originOf(job)) ?? (await columnsOf(job, options))
     if (relation === null)
-      throw new AfluenteError('misconfigured', 'no-relation', `${job.source.relation}: the source has no such table or view that its role may read.`)
+      throw new AfluenteError('misconfigured', 'no-relation', `${originName(job.source)}: the source has no such table or view that its role may read.`)
     return relation
   }
   const readingOf = async (of: JobOnSource, options: Cancellable): Promise<Reading> => {
@@ -59,7 +69,7 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
     page: async (of, request, options) => {
       const reading = await readingOf(of, options)
       const page = (await read(reading, request, false, options)) ?? (await read(reading, request, true, options))
-      if (page === null) throw new AfluenteError('misconfigured', 'page', `${of.job.source.relation}: a page could not be read.`)
+      if (page === null) throw new AfluenteError('misconfigured', 'page', `${originName(of.job.source)}: a page could not be read.`)
       return page
     },
     digests: async (of, { after, ranges, rows: size }, options) => {

@@ -13,12 +13,17 @@ export interface ReadQuery extends Query {
   readonly settings?: Readonly<Record<string, string>>
 }
 
+export interface ReadResult extends Result {
+  /** What a row has, also where there is none; `type` is the number that Postgres knows it by. */
+  readonly columns: readonly { readonly name: string; readonly type: number }[]
+}
+
 /**
  * Each query is a transaction of its own that can write nothing, and prints values as the triggers do, whatever the role's settings.
  * All values come as text (or null). Not its job: retries. Errors: `unavailable`, `misconfigured`, and `refused` where the statement itself is wrong.
  */
 export interface ReadOnlyDb {
-  read(query: ReadQuery, options: Cancellable): Promise<Result>
+  read(query: ReadQuery, options: Cancellable): Promise<ReadResult>
   close(): Promise<void>
 }
 
@@ -58,14 +63,14 @@ export function sourceDb({ connectionString, max = 2, setting = 'SOURCE_DATABASE
         let sound = false
         const read = async () => {
           await client.query(beginning(operatorSchemas, { ...settings, statement_timeout: String(statementTimeoutMs) }))
-          const { rows } = await client.query<Readonly<Record<string, unknown>>>({ text, values: [...values] })
+          const { fields, rows } = await client.query<Readonly<Record<string, unknown>>>({ text, values: [...values] })
           await client.query('commit')
-          return rows
+          return { rows, columns: fields.map(({ dataTypeID, name }) => ({ name, type: dataTypeID })) }
         }
         try {
-          const rows = await Promise.race([read(), end.reached])
+          const result = await Promise.race([read(), end.reached])
           sound = true
-          return { rows }
+          return result
         } catch (error) {
           if (error instanceof pg.DatabaseError) sound = await client.query('rollback').then(yes, no)
           throw error

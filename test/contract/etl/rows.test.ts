@@ -1,7 +1,7 @@
 /** What becomes of rows: cleaned, rejected, read again when they are mended, counted in a dry run, and taken out. */
 import { describe, expect, test } from 'vitest'
 import { postgresEtlSource } from '../../../shared/adapters/postgres/etl-source.ts'
-import { cleanedPassage, passageOf } from '../../../shared/adapters/postgres/etl-columns.ts'
+import { cleanedPassage, judgeType, passageOf } from '../../../shared/adapters/postgres/etl-columns.ts'
 import { sourceDb } from '../../../shared/adapters/postgres/source-db.ts'
 import { checkEtlSource } from '../../../shared/engine/etl-check.ts'
 import { createEtlStep } from '../../../shared/engine/etl-run.ts'
@@ -250,6 +250,36 @@ describe('the way of a column', () => {
     const values = ['', ...spaces.flatMap((space) => [space, `${space}a`, `a${space}`])]
     expect(await opened(values)).toEqual(values)
     expect(await opened(['a', 'Ana Lúcia', 'É', 'Иван', '+55 11', 'x y z!'])).toEqual([])
+  })
+})
+
+describe('a job of a query', () => {
+  const query = `select id, name, n, price, seen_at, updated_at from items where n is distinct from 13 -- an unlucky number`
+  const job = { ...itemsJob, source: { database: 'chatwoot' as const, query } }
+
+  test('loads what it gives, follows it, and finds what is gone from it', async () => {
+    const { copy, reconcile, run, source } = await openWorld(postgres, { job })
+    await source.query(`insert into items (id, name, n) select i, 'item ' || i, i from generate_series(1, 40) i`)
+    expect(await run()).toMatchObject({ status: 'success', inserted: 39 })
+    await source.query(`update items set n = 100, updated_at = clock_timestamp() at time zone 'UTC' where id in (13, 14)`)
+    await source.query(`update items set n = 13 where id = 20`)
+    expect(await run()).toMatchObject({ status: 'success', inserted: 1, updated: 1 })
+    expect(await reconcile()).toMatchObject({ status: 'success', deleted: 1 })
+    expect(await copy()).toHaveLength(39)
+    expect(await run({ loadType: 'full' })).toMatchObject({ status: 'success', inserted: 0, updated: 0, deleted: 0 })
+  })
+
+  test('is compared with the job’s columns, also where it gives no row', async () => {
+    const { sourceUrl } = await openWorld(postgres, { job })
+    const db = sourceDb({ connectionString: sourceUrl })
+    postgres.closing(() => db.close())
+    const check = (text: string) =>
+      checkEtlSource('items', { ...job, source: { ...job.source, query: text } }, postgresEtlSource({ db }), judgeType, { signal })
+    expect(await check(query)).toEqual({ faults: [], warnings: [] })
+    const [fault] = (await check(query.replace('price', 'false as price').replace(', n,', ','))).faults
+    for (const part of ['n (integer) is missing', 'price is boolean', 'its query: id bigint', 'Nothing was read']) expect(fault).toContain(part)
+    await expect(check('selekt 1')).rejects.toMatchObject({ kind: 'misconfigured', message: expect.stringContaining("The job's query can't be asked") })
+    await expect(check('select 1 as id) as x; drop table items; select (1')).rejects.toMatchObject({ kind: 'misconfigured' })
   })
 })
 

@@ -53,6 +53,14 @@ test('every fault of a job is told at once', () => {
   ])
 })
 
+test('a job reads one relation or one query, and the query is one', () => {
+  const of = (source: object) => etlFaults({ a: { ...conversations, source: { database: 'chatwoot', ...source } as never } }, NOTHING)
+  expect(of({ query: 'select 1 -- of them' })).toEqual([])
+  expect(of({ query: ' \n' })).toEqual([expect.stringContaining('source.query: is empty')])
+  expect(of({ query: 'select 1;\n' })).toEqual([expect.stringContaining('leave the semicolon')])
+  expect(of({ query: 'select 1', relation: 'a.b' })).toEqual([expect.stringContaining('a relation and a query')])
+})
+
 test('two jobs can not write one table', () => {
   expect(etlFaults({ a: conversations, b: conversations }, NOTHING)).toEqual([expect.stringContaining('two jobs write silver.conversas_analytics')])
 })
