@@ -297,6 +297,31 @@ describe('a shadow of a table', () => {
     await lost(client)
   })
 
+  test('takes along what was written since it was last followed', async () => {
+    const { ask, client, events, pass, rows, shadows, swap, take } = await made()
+    await ask('shadow')
+    await pass()
+    await client.query(`update silver.leads set name = 'new', _version = _version + 1000 where _version = $1`, [events.at(-1)?.version])
+    const job = await swap()
+    const fence = { consumer: 'test', topic: 'afluente.public.leads.shadow', partition: 0, epoch: await take() }
+    await shadows.swap({ table: leads, names: NAMES, job: job?.id ?? '', fence, from: '0' }, options)
+    expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'new'])
+  })
+
+  test('waits for a write that is under way, and takes it along', async () => {
+    const { ask, client, events, pass, rows, swap, waiting } = await made()
+    await ask('shadow')
+    await pass()
+    await client.query('begin')
+    await client.query(`update silver.leads set name = 'late', _version = _version + 1000 where _version = $1`, [events.at(-1)?.version])
+    await swap()
+    const passed = pass()
+    await waiting(1)
+    await client.query('commit')
+    await passed
+    expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'late'])
+  })
+
   test('keeps what it has newer than the live one', async () => {
     const { ask, client, events, pass, rows, swap } = await made()
     await ask('shadow')
