@@ -48,6 +48,7 @@ async function startWorker(environment: Readonly<Record<string, string>>): Promi
       SUPABASE_SERVICE_ROLE_KEY: 'the-service-role-key',
       ANALYTICS_DATABASE_URL: `postgres://nobody:secret@${away}/analytics`,
       ELASTICSEARCH_URL: `http://${away}`,
+      CHATWOOT_DATABASE_URL: `postgres://nobody:secret@${away}/chatwoot`,
       AFLUENTE_WEBHOOK_SECRET: 'the-webhook-secret',
       AFLUENTE_API_TOKEN: TOKEN,
       ...environment,

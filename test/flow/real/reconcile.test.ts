@@ -56,7 +56,7 @@ const byKey = <T extends { readonly key: string; readonly sink: string }>(found:
   found.toSorted((a, b) => (a.sink + a.key < b.sink + b.key ? -1 : 1))
 
 async function deleteDocument(id: string | undefined): Promise<void> {
-  const path = `${stack.info.elasticsearch.url}/leads-v1/_doc/${encodeURIComponent(keyOf(id))}?refresh=true`
+  const path = `${stack.info.elasticsearch.url}/leads/_doc/${encodeURIComponent(keyOf(id))}?refresh=true`
   const response = await fetch(path, { method: 'DELETE' })
   expect(response.status).toBe(200)
 }
