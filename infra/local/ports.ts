@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Fault } from './fault.ts'
 import { whoListens } from './port-holder.ts'
 
@@ -71,10 +72,20 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** @throws Fault that names the part, the port and, where the system tells, who has it. */
+/** A part that was killed may leave a child behind that ends a moment later, and its port with it. */
+const DYING_MS = 3_000
+const LOOK_AGAIN_MS = 50
+
+/** @throws Fault that names the part, the port and, where the system tells, who has it. A port whose holder nobody can name is looked at again for a while. */
 export async function assertFree(part: string, port: number): Promise<void> {
+  const until = performance.now() + DYING_MS
   if (await isFree(port)) return
-  const holder = await whoListens(port)
+  let holder = await whoListens(port)
+  while (holder === undefined && performance.now() < until) {
+    await sleep(LOOK_AGAIN_MS)
+    if (await isFree(port)) return
+    holder = await whoListens(port)
+  }
   throw new Fault(
     `Port ${port}, which ${part} wants, is taken${holder === undefined ? '' : ` by ${holder}`}`,
     `Stop that program, or start with AFLUENTE_PORTS=free (or another port: AFLUENTE_PORTS=${part}=${port + 1})`,
