@@ -28,9 +28,9 @@ export function isOfVersion(index: string, wanted: string): boolean {
   return index === wanted || index === shadowIndexOf(wanted)
 }
 
-/** The one index behind an alias. Errors: `misconfigured` where it leads nowhere, or to several. */
+/** The one index behind an alias. Errors: `misconfigured` where it leads nowhere, or to several: named in order, since Elasticsearch has none. */
 export function oneOf(alias: string, holders: Holders): string {
-  const [live, ...more] = Object.keys(holders)
+  const [live, ...more] = Object.keys(holders).toSorted()
   if (live !== undefined && more.length === 0) return live
   throw new AfluenteError(
     'misconfigured',
