@@ -4,7 +4,8 @@ import { operatorSettings } from '../../shared/config.ts'
 import { type BackfillEnd, runBackfill } from '../../shared/engine/backfill.ts'
 import { type Access, openAccess } from '../../infra/cli/access.ts'
 import { difference } from './edge-difference.ts'
-import { type LiveWrites, writeLive } from './live-writes.ts'
+import type { LiveWrites } from './live-writer.ts'
+import { writeLive } from './live-writes.ts'
 import { percentilesOf } from './percentiles.ts'
 import type { Report } from './report.ts'
 import type { BenchStack } from './stack.ts'
@@ -44,7 +45,7 @@ export async function backfill(stack: BenchStack, report: Report, { rates, rows 
     for (const rate of rates)
       await report.measure(`backfill beside ${rate} live writes/s`, async () => {
         const before = await aloneFor(stack, live, rate)
-        const writes = writeLive(stack.source, live, rate)
+        const writes = writeLive({ url: stack.info.source.url, mark: live, rate })
         const sent = await send(stack, access, mark, rows).finally(() => writes.stop())
         const beside = await writes.stop()
         const after = await aloneFor(stack, live, rate)
@@ -95,8 +96,8 @@ function sending({ edge, ms, rows, sendMs }: Sent): Record<string, unknown> {
   return { rows, ms: Math.round(ms), rowsPerSecond, sendMs, atLeast: FASTER_THAN, within: rowsPerSecond >= FASTER_THAN, edge }
 }
 
-async function aloneFor({ source }: BenchStack, live: string, rate: number): Promise<LiveWrites> {
-  const writes = writeLive(source, live, rate)
+async function aloneFor({ info }: BenchStack, live: string, rate: number): Promise<LiveWrites> {
+  const writes = writeLive({ url: info.source.url, mark: live, rate })
   await new Promise((resolve) => setTimeout(resolve, ALONE_MS))
   return writes.stop()
 }
