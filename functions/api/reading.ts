@@ -1,5 +1,6 @@
 /** Reading requests. */
 import type { Context } from 'hono'
+import * as z from 'zod'
 import type { Problem } from '../../shared/engine/problem.ts'
 
 /** Of the entries in the audit. */
@@ -10,6 +11,12 @@ export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: 
 
 export function declined(status: number, slug: string, title: string, detail: string): { readonly ok: false; readonly problem: Problem } {
   return { ok: false, problem: { status, slug, title, detail } }
+}
+
+/** How many of a list somebody wants. */
+export function limitOf(most: number, usual: number) {
+  const error = `a whole number from 1 to ${most}`
+  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(most, { error }).default(usual)
 }
 
 /** No body at all is an empty one; that it is JSON was looked at before. */

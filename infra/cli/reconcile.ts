@@ -8,7 +8,7 @@ import { pipeline } from '../../shared/pipeline.ts'
 import { Fault } from '../local/fault.ts'
 import { readArguments } from './arguments.ts'
 import { comparingSettings, openComparing } from './reconcile/access.ts'
-import { endLines, progressLine } from './reconcile/words.ts'
+import { endLines, interrupted, progressLine } from './reconcile/words.ts'
 import { EXIT, type Verb, type VerbContext, WrongUse } from './verb.ts'
 
 const NEVER = new AbortController().signal
@@ -60,6 +60,7 @@ async function compare(
   const { clock } = deps
   const beganAt = clock.now()
   let toldAt = beganAt
+  let repairing = false
   const end = await runReconcile(
     {
       of: one,
@@ -77,14 +78,18 @@ async function compare(
           out(progressLine(one.name, ...progress))
         }
       },
-      onRepair: (findings) =>
-        comparing.operations.audit(
-          { actor: 'operator', action: 'reconcile.repair', subject: one.name, details: { findings: findings.length } },
-          { signal: NEVER },
-        ),
+      onRepair: async (findings) => {
+        repairing = true
+        const details = { findings: findings.length }
+        await comparing.operations.audit({ actor: 'operator', action: 'reconcile.repair', subject: one.name, details }, { signal: NEVER })
+      },
     },
     deps,
-  ).finally(() => seat?.moving?.(null))
+  )
+    .catch((error: unknown) => {
+      throw interrupted(error, { of: one.name, repairing })
+    })
+    .finally(() => seat?.moving?.(null))
   const { found, outcome } = ended(end, one.name)
   const ms = clock.now() - beganAt
   if (!json) for (const line of endLines({ table: one.name, outcome, found, repaired: repair, ms })) out(line)
@@ -109,7 +114,9 @@ function comparableOf(written: string): Comparable {
 
 /** Those that the source has marked come first. */
 async function inOrder(all: readonly Comparable[], { outbox }: Comparing, signal: AbortSignal): Promise<readonly Comparable[]> {
-  const { refused, tables } = await outbox.backlog({ signal })
+  const { refused, tables } = await outbox.backlog({ signal }).catch((error: unknown) => {
+    throw interrupted(error, { of: 'The source can’t be asked', repairing: false })
+  })
   if (refused !== null) throw new Fault(`Capture stands still: ${refused}`, 'Then reconcile again; nothing was done')
   const isMarked = ({ name }: Comparable) => tables.some(({ reconcileSince, table }) => table === name && reconcileSince !== null)
   return [...all.filter(isMarked), ...all.filter((one) => !isMarked(one))]

@@ -53,7 +53,7 @@ async function swap({ args, env, out, seat }: VerbContext): Promise<Exit> {
 async function drop({ args, env, out }: VerbContext): Promise<Exit> {
   const { asked, values } = which(args)
   const { dropped } = await findWorker(values.url, env).post('/api/shadows/drop', asked, droppedSchema)
-  out(values.json === true ? JSON.stringify({ dropped }, null, 2) : `removed: ${entryLine(dropped)}`)
+  out(values.json === true ? JSON.stringify({ dropped }, null, 2) : goneLine(dropped))
   return EXIT.well
 }
 
@@ -66,6 +66,11 @@ function which(args: readonly string[]) {
 }
 
 const STATES = { filling: 'is being filled', ready: 'may be swapped', former: 'was the live one until the last swap' } as const
+
+function goneLine({ consumer, live, shadow: name, state, table }: ShadowEntry): string {
+  const was = state === 'former' ? ', which was the live one until the last swap' : ''
+  return `removed: ${name ?? 'a shadow that was not made yet'} of ${consumer}${was}; ${live ?? table} is live`
+}
 
 function entryLine({ consumer, live, madeAt, shadow: name, state, table }: ShadowEntry): string {
   return `${table} of ${consumer}: ${name ?? 'not made yet'} beside ${live ?? 'the live one'}, since ${madeAt.slice(0, 19)}Z, ${STATES[state]}`

@@ -48,7 +48,7 @@ function workerApi(url: string, token: string): WorkerApi {
       )
     const said = problem.safeParse(answer).data
     if (DECLINED.includes(response.status) && said?.type !== undefined && said.type !== NO_ROUTE)
-      throw new WrongUse([said.title, said.detail].filter((text) => text !== undefined).join(': '), { showsUsage: false })
+      throw new WrongUse(sentencesOf(said.title, said.detail), { showsUsage: false })
     const advice = response.status === 401 ? 'The token is wrong: check AFLUENTE_API_TOKEN' : (said?.detail ?? 'Look at the Worker’s log')
     throw new Fault(`The Worker at ${base} answered ${response.status} to ${path}${said?.title === undefined ? '' : ` (${said.title})`}`, advice)
   }
@@ -58,6 +58,13 @@ function workerApi(url: string, token: string): WorkerApi {
     post: (path, body, schema) => ask(path, schema, [], { method: 'POST', body: JSON.stringify(body) }),
     put: (path, body, schema) => ask(path, schema, [], { method: 'PUT', body: JSON.stringify(body) }),
   }
+}
+
+/** Title and detail of a problem on one line: a detail may be a sentence of its own, or go on with the title's. */
+function sentencesOf(title = '', detail = ''): string {
+  if (title === '' || detail === '') return `${title}${detail}`
+  if (title.endsWith('?')) return `${title} ${detail}`
+  return `${title}${/^\p{Lu}/u.test(detail) ? '.' : ':'} ${detail}`
 }
 
 interface Sent {

@@ -91,6 +91,8 @@ export function createPart(recipe: Recipe, deps: PartDeps): Part {
       started.once('error', () => (child = undefined))
       started.once('exit', () => {
         child = undefined
+        // What it had started goes with it, whoever killed it: left behind it would hold ports and memory, and go on working.
+        if (state !== 'stopping' && started.pid !== undefined) signalGroup(started.pid, 'SIGKILL')
         become(state === 'stopping' ? 'stopped' : 'dead')
       })
       become('starting')

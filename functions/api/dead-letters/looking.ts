@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { problemResponse } from '../../../shared/engine/problem.ts'
 import type { ApiDeps } from '../deps.ts'
-import { ACTOR } from '../reading.ts'
+import { ACTOR, limitOf } from '../reading.ts'
 import { isId, knownFilter, NO_JOB, NO_LETTER, queryShape, readAs } from './filter.ts'
 import { letterView, type View } from './view.ts'
 
@@ -11,7 +11,7 @@ const PAGE = 100
 const MOST = 1_000
 
 const page = {
-  limit: z.coerce.number().int().min(1).max(MOST).default(PAGE),
+  limit: limitOf(MOST, PAGE),
   cursor: z
     .string()
     .regex(/^\d{1,18}$/, 'a cursor is what `next` said')

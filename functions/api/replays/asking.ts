@@ -11,7 +11,7 @@ import type { ReplayJob, ReplayRange } from '../../../shared/ports/replays.ts'
 import { qualifiedName, type SourceTable } from '../../../shared/tables/table.ts'
 import { isId } from '../dead-letters/filter.ts'
 import type { ApiDeps } from '../deps.ts'
-import { ACTOR, declined, type Read } from '../reading.ts'
+import { ACTOR, declined, limitOf, type Read } from '../reading.ts'
 
 const time = z.iso.datetime({ offset: true, error: 'a time is ISO 8601 with its offset, such as 2026-11-22T18:00:00Z' })
 const question = z.strictObject({
@@ -23,7 +23,7 @@ const question = z.strictObject({
   shadow: z.boolean().default(false),
   dryRun: z.boolean().default(false),
 })
-const page = z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(20) })
+const page = z.strictObject({ limit: limitOf(1_000, 20) })
 
 export const NO_REPLAY: Problem = {
   status: 404,
@@ -73,8 +73,8 @@ export function replayRoutes(deps: ReplayDeps): Hono {
     const job = isId(id) ? await replays.find(id, optionsOf(c)) : null
     if (job === null) return problemResponse(NO_REPLAY)
     if (!(await replays.cancel({ id, actor: ACTOR }, optionsOf(c)))) {
-      const why = job.state === 'running' ? 'it switches just now, which is done in a moment' : `it is ${job.state}`
-      return problemResponse({ status: 409, slug: 'job-ended', title: 'The replay can’t be cancelled', detail: `Replay ${id} goes on as it is: ${why}.` })
+      const why = job.state === 'running' ? 'switches just now, which is done in a moment' : `is ${job.state}`
+      return problemResponse({ status: 409, slug: 'job-ended', title: 'The replay can’t be cancelled', detail: `Replay ${id} ${why}. Nothing was done.` })
     }
     log.info('api.command', { action: 'replay.cancel', job: id })
     return c.json(await replays.find(id, optionsOf(c)))

@@ -1,7 +1,9 @@
 /** A reconcile in words. Keys are named, as they stand on topics; values never. */
+import { isAfluenteError } from '../../../shared/engine/errors.ts'
 import type { Doing } from '../../../shared/engine/reconcile-deps.ts'
 import { isClean, verdictText } from '../../../shared/engine/reconcile-verdict.ts'
 import type { Finding, Outcome } from '../../../shared/ports/reconciliations.ts'
+import { Fault } from '../../local/fault.ts'
 import { seconds } from '../../local/progress.ts'
 import { count } from '../backfill/words.ts'
 
@@ -33,6 +35,13 @@ export function endLines({ found, ms, outcome, repaired, table }: Ended): readon
     ...(outcome.unopened === 0 ? [] : [`  ! ${count(outcome.unopened)} row(s) lie in ranges that differ and were not looked at one by one`]),
     ...(isClean(outcome) ? [] : adviceOf(table, outcome, repaired)),
   ]
+}
+
+/** What ended a reconcile before its verdict, with what it has done by then. What is no fault of anybody's systems is a defect, and stays as it is. */
+export function interrupted(error: unknown, { of, repairing }: { readonly of: string; readonly repairing: boolean }): unknown {
+  if (!isAfluenteError(error)) return error
+  const done = repairing ? 'Some of the repair may be sent: with --repair again it looks again, and sends the rest' : 'Nothing was changed'
+  return new Fault(`${of}: ${error.message.replace(/\.$/, '')}`, `${done}.`, { cause: error })
 }
 
 function adviceOf(table: string, { keys }: Outcome, repaired: boolean): readonly string[] {

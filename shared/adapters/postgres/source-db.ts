@@ -107,6 +107,7 @@ const KINDS: readonly (readonly [prefix: string, kind: FaultKind, advice: string
     'The role of {setting} may not read it: grant it select on the table, and usage on its schema; bypassrls where policies hide rows.',
   ],
   ['57014', 'unavailable', 'It took too long: an index for the condition helps.'],
+  ...['53', '55000', '57P'].map((prefix) => [prefix, 'unavailable', 'See that the source database runs and takes connections.'] as const),
   ['28', 'misconfigured', 'Check the user and password in {setting}.'],
   ['3D', 'misconfigured', 'Check the database name in {setting}.'],
   ['0A', 'refused', ''],

@@ -27,13 +27,19 @@ export function faultOf(name: string, status: number, failure: RpcFailure): Aflu
   if (code === '' && status === 0) return new AfluenteError('unavailable', 'network', `${what}: no answer from SUPABASE_URL.`, cause)
   const mending = MENDING[code]
   if (mending !== undefined) return new AfluenteError('misconfigured', code, `${what}: ${mending}`, cause)
-  if (PASSING.test(code)) return new AfluenteError('unavailable', code, `${what}: the database is not available now (${code}).`, cause)
+  if (PASSING.test(code))
+    return new AfluenteError('unavailable', code, `${what}: the source database is not available now (${code}). See that it runs and takes connections.`, cause)
   if (status === 401 || status === 403)
     return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: the key was refused: check SUPABASE_SERVICE_ROLE_KEY.`, cause)
   if (status === 404)
     return new AfluenteError('misconfigured', `HTTP ${status}`, `${what}: not found. Check SUPABASE_URL, and apply supabase/migrations.`, cause)
   if (status >= 500 || status === 429 || status === 408)
-    return new AfluenteError('unavailable', code === '' ? `HTTP ${status}` : code, `${what}: answered HTTP ${status}.`, cause)
+    return new AfluenteError(
+      'unavailable',
+      code === '' ? `HTTP ${status}` : code,
+      `${what}: the source’s API answered HTTP ${status}. See that its database runs and takes connections.`,
+      cause,
+    )
   return new AfluenteError(
     'misconfigured',
     code === '' ? `HTTP ${status}` : code,

@@ -58,6 +58,17 @@ describe('a part', () => {
     await eventually('the grandchild is gone', () => identify(grandchild) === undefined)
   })
 
+  it('that somebody else kills takes along what it had started', async () => {
+    const thing = make(
+      `const c = require('child_process').spawn('sleep', ['1000']); require('fs').writeFileSync('ready', String(c.pid)); setInterval(() => {}, 1000)`,
+    )
+    await thing.start()
+    const grandchild = Number(readFileSync(join(work, 'ready'), 'utf8'))
+    process.kill(thing.pid ?? 0, 'SIGKILL')
+    await eventually('the part is dead', () => thing.state === 'dead')
+    await eventually('the grandchild is gone', () => identify(grandchild) === undefined)
+  })
+
   it('that does not heed the polite signal is killed after its time', async () => {
     const thing = make(`process.on('SIGTERM', () => {}); ${runs}`, { stopWithinMs: 150 })
     await thing.start()

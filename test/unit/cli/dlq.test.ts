@@ -124,7 +124,7 @@ describe('wrong use', () => {
     ['jobs', ['jobs', '99'], 'GET /jobs/99', 'unknown-job'],
   ])('of %s, what is not there is one clear line and exit 2', async (_name, args, call, slug) => {
     const { exit, err, out } = await run(args, { [call]: problem(slug) })
-    expect({ exit, err, out }).toEqual({ exit: 2, err: 'There is no such letter: No letter has the id 99.', out: '' })
+    expect({ exit, err, out }).toEqual({ exit: 2, err: 'There is no such letter. No letter has the id 99.', out: '' })
   })
 
   test('a Worker that knows no dead letters yet is a fault, not wrong use', async () => {

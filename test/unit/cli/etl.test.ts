@@ -150,7 +150,7 @@ describe('wrong use', () => {
     [409, 'run-going', 'A run of this job is going', `It is ${ID} (full), at /api/etl/conversations/runs/${ID}.`],
   ])('what the Worker declines with %i is one clear line and exit 2', async (status, slug, title, detail) => {
     const answer = { type: `urn:afluente:problem:${slug}`, title, detail, status }
-    expect(await run(['run', 'conversations'], { [RUNS]: [[status, answer]] })).toMatchObject({ exit: 2, err: `${title}: ${detail}`, out: '' })
+    expect(await run(['run', 'conversations'], { [RUNS]: [[status, answer]] })).toMatchObject({ exit: 2, err: `${title}. ${detail}`, out: '' })
   })
 })
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { reconcile } from '../../../infra/cli/reconcile.ts'
-import { endLines, progressLine } from '../../../infra/cli/reconcile/words.ts'
+import { endLines, interrupted, progressLine } from '../../../infra/cli/reconcile/words.ts'
 import { runVerb } from '../../../infra/cli/run.ts'
 import { describe as tell } from '../../../infra/local/fault.ts'
+import { AfluenteError } from '../../../shared/engine/errors.ts'
 import { verdictText } from '../../../shared/engine/reconcile-verdict.ts'
 import type { Finding, Outcome } from '../../../shared/ports/reconciliations.ts'
 
@@ -52,6 +53,41 @@ describe('npx afluente reconcile', () => {
 
   test('without a stack says what to do', async () => {
     expect(await run(['reconcile', '--repair'])).toMatchObject({ exit: 1, err: expect.stringContaining('npm start') as unknown })
+  })
+})
+
+describe('a reconcile that ends before its verdict', () => {
+  test('says that nothing was changed where the source does not answer', async () => {
+    const cloud = {
+      SUPABASE_URL: 'http://127.0.0.1:1',
+      SUPABASE_SERVICE_ROLE_KEY: 'a-service-role-key',
+      SOURCE_DATABASE_URL: 'postgres://reader:secret@127.0.0.1:1/source',
+      ANALYTICS_DATABASE_URL: 'postgres://reader:secret@127.0.0.1:1/analytics',
+      KAFKA_BROKERS: '127.0.0.1:1',
+      ELASTICSEARCH_URL: 'http://127.0.0.1:1',
+    }
+    const { err, exit, out } = await run(['reconcile', 'leads', '--repair'], cloud)
+    expect({ exit, out, err }).toEqual({
+      exit: 1,
+      out: '',
+      err: '✗ The source can’t be asked: afluente.backlog: no answer from SUPABASE_URL. Nothing was changed.',
+    })
+  })
+
+  const lost = new AfluenteError('unavailable', 'connection', 'No connection to the source database (ECONNRESET).')
+  test.each([
+    [false, 'public.leads: No connection to the source database (ECONNRESET). Nothing was changed.'],
+    [
+      true,
+      'public.leads: No connection to the source database (ECONNRESET). Some of the repair may be sent: with --repair again it looks again, and sends the rest.',
+    ],
+  ])('tells what it has done by then: repairing %s', (repairing, line) => {
+    expect(tell(interrupted(lost, { of: 'public.leads', repairing }))).toBe(line)
+  })
+
+  test('leaves a defect its trace', () => {
+    const defect = new TypeError('undefined is not a function')
+    expect(interrupted(defect, { of: 'public.leads', repairing: false })).toBe(defect)
   })
 })
 

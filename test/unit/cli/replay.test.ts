@@ -158,6 +158,14 @@ describe('npx afluente replay', () => {
     expect({ exit, err }).toEqual({ exit: 2, err: 'There is no such table: postgres has public.leads.' })
   })
 
+  test.each([
+    ['There is no such consumer', 'There are: postgres.', 'There is no such consumer. There are: postgres.'],
+    ['Which shadow?', 'Name its table.', 'Which shadow? Name its table.'],
+  ])('title and detail of a problem are read as sentences: %s', async (title, detail, line) => {
+    const { err } = await run(['shadow', 'swap'], { 'POST /api/shadows/swap': [404, { type: 'urn:afluente:problem:x', title, detail }] })
+    expect(err).toBe(line)
+  })
+
   test('list, show and cancel', async () => {
     expect((await run(['replay', 'list'], { 'GET /api/replays?limit=20': [200, { jobs: [done] }] })).out).toContain('replay 3')
     expect((await run(['replay', 'show', '3', '--json'], { 'GET /api/replays/3': [200, done] })).out).toContain('"accepted": 1')
@@ -188,6 +196,9 @@ describe('npx afluente shadow', () => {
     const { exit, out } = await run(['shadow', 'drop', 'leads', '--consumer', 'postgres'], {
       'POST /api/shadows/drop': [200, { dropped: { ...entry, state: 'former' } }],
     })
-    expect({ exit, out }).toMatchObject({ exit: 0, out: expect.stringContaining('removed: public.leads of postgres') as unknown })
+    expect({ exit, out }).toMatchObject({
+      exit: 0,
+      out: 'removed: silver.leads__shadow of postgres, which was the live one until the last swap; silver.leads is live',
+    })
   })
 })
