@@ -46,6 +46,7 @@ export async function reconcileDue(deps: ScheduledReconcileDeps, options: Cancel
       owner: deps.owner,
       repair: schedule.repair === true,
       anew: false,
+      watched: false,
       untilMs: clock.now() + READING_MS,
       most: MOST,
       onRepair: (findings) =>

@@ -68,6 +68,7 @@ async function compare(
       owner: `${hostname()} ${process.pid} ${randomUUID()}`,
       repair,
       anew: true,
+      watched: true,
       untilMs: null,
       most: MOST,
       signal: seat?.signal ?? NEVER,

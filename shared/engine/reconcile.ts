@@ -15,7 +15,7 @@ import { isRead, readSides } from './reconcile-sides.ts'
 import { newPass, type Pass, readPass, totalOf, writtenPass } from './reconcile-sums.ts'
 import { isClean } from './reconcile-verdict.ts'
 import { retrying } from './retry.ts'
-import { settle } from './settled.ts'
+import { settle, unwrap } from './settled.ts'
 
 export interface ReconcileRun {
   readonly of: ComparedTable
@@ -26,6 +26,8 @@ export interface ReconcileRun {
   readonly repair: boolean
   /** False goes on with the reading of a run that was killed. */
   readonly anew: boolean
+  /** Somebody sees what this throws. Where nobody does, that it could not begin stands with the verdicts as well. */
+  readonly watched: boolean
   /** The reading ends there, to be gone on with; null for no end. Milliseconds since 1970. */
   readonly untilMs: number | null
   readonly most: {
@@ -60,7 +62,8 @@ export async function runReconcile(run: ReconcileRun, deps: ReconcileDeps): Prom
   const { of, signal } = run
   const persistently = persisting(run, deps)
   // Before anything is changed anywhere: a source that can't be read ends it here.
-  await deps.source.pages(of.table, run)
+  const readable = await settle(deps.source.pages(of.table, run))
+  if (run.watched) unwrap(readable)
   const table = qualifiedName(of.table)
   const taken = await persistently('take', () =>
     deps.reconciliations.take({ table, actor: run.actor, repair: run.repair, owner: run.owner, leaseMs: LEASE_MS, anew: run.anew }, run),
@@ -69,6 +72,7 @@ export async function runReconcile(run: ReconcileRun, deps: ReconcileDeps): Prom
   const held = { id: taken.id, epoch: taken.epoch }
   const beganAt = deps.clock.now()
   try {
+    unwrap(readable)
     const end = await reconcile({ run, deps, persistently, held, kept: taken.pass })
     deps.log.info('reconcile.ended', { table, reconciliation: held.id, ending: end.ending, ms: deps.clock.now() - beganAt, ...countsOf(end) })
     return end

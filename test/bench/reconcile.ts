@@ -56,7 +56,17 @@ export async function reconcile(stack: BenchStack, report: Report, { rows }: { r
       const readBefore = await rowsRead(stack)
       const began = performance.now()
       const end = await runReconcile(
-        { of: one, actor: 'operator', owner: randomUUID(), repair: false, anew: true, untilMs: null, most: { rows: 400_000, parts: 1_000 }, signal: never },
+        {
+          of: one,
+          actor: 'operator',
+          owner: randomUUID(),
+          repair: false,
+          anew: true,
+          watched: true,
+          untilMs: null,
+          most: { rows: 400_000, parts: 1_000 },
+          signal: never,
+        },
         deps,
       )
       const ms = Math.round(performance.now() - began)

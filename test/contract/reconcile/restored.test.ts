@@ -99,7 +99,7 @@ test('capture refuses and says why, a rebase lifts it, and a reconcile brings bo
     const of = { table, topic, consumers: ['postgres', 'elasticsearch'] }
     const most = { rows: 10_000, parts: 1 }
     try {
-      return await runReconcile({ of, actor: 'operator', owner: 'test', repair: true, anew: true, untilMs: null, most, ...options }, deps)
+      return await runReconcile({ of, actor: 'operator', owner: 'test', repair: true, anew: true, watched: true, untilMs: null, most, ...options }, deps)
     } finally {
       over = true
       await pumping

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { reconcileDue } from '../../../functions/cron/reconcile.ts'
 import type { AnyPipeline } from '../../../shared/engine/define.ts'
+import { AfluenteError } from '../../../shared/engine/errors.ts'
 import { faultsOf } from '../../../shared/engine/definition-faults.ts'
 import { dueOf, type Known } from '../../../shared/engine/reconcile-schedule.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
@@ -53,8 +54,8 @@ describe('a tick', () => {
   const consumers = { silver: { reads: ['afluente.public.items'], sink, mode: 'continuous', instances: 1 } } as const
   const definition: AnyPipeline = { tables: [TABLE], topics: { partitions: 1, maxMessageBytes: 1, retention: '7d' }, consumers }
 
-  async function ticking(reconcile: AnyPipeline['reconcile']) {
-    const own = await world()
+  async function ticking(reconcile: AnyPipeline['reconcile'], of: Parameters<typeof world>[0] = {}) {
+    const own = await world(of)
     const lines: string[] = []
     const audited: string[] = []
     const line = (event: string) => void lines.push(event)
@@ -73,6 +74,7 @@ describe('a tick', () => {
         },
         { signal: new AbortController().signal },
       ).finally(() => (done.yes = true))
+      work.catch(() => undefined)
       await own.until(() => done.yes)
       await work
     }
@@ -93,6 +95,18 @@ describe('a tick', () => {
     silver.delete(keyOf(2))
     await tick()
     expect([lines, audited, silver.has(keyOf(2))]).toEqual([['reconcile.in-step'], ['schedule reconcile.repair'], true])
+  })
+
+  test('repairs nothing while the source can’t be read, and says so with the verdict; somebody who watches is told, and nothing else', async () => {
+    const gone = new AfluenteError('unavailable', 'connection', 'No connection to the source database.')
+    const own = await ticking({ every: '1h', repair: true }, { wrap: (deps) => ({ ...deps, source: { ...deps.source, pages: () => Promise.reject(gone) } }) })
+    own.silver.delete(keyOf(2))
+    await expect(own.run({ watched: true, repair: true })).rejects.toBe(gone)
+    const verdicts = () => own.reconciliations.latest({ signal: new AbortController().signal })
+    expect(await verdicts()).toEqual([])
+    await expect(own.tick()).rejects.toBe(gone)
+    expect(await verdicts()).toMatchObject([{ table: 'public.items', problem: 'No connection to the source database.' }])
+    expect([own.audited, own.silver.has(keyOf(2)), own.source.waiting]).toEqual([[], false, []])
   })
 
   test('does nothing where the definition says never', async () => {

@@ -90,6 +90,7 @@ export async function world({ lagMs = {}, rows = 30, wrap = (same) => same }: Se
       owner: `run ${runs}`,
       repair: false,
       anew: true,
+      watched: false,
       untilMs: null,
       most: { rows: 1_000, parts: 100 },
       signal,
