@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
+import { readShort } from './bench/short-lines.ts'
 
 export interface Counts {
   readonly passed: number
@@ -49,6 +50,7 @@ export const steps: readonly Step[] = [
   { name: 'edge', title: 'inside Deno', gate: false, run: denoTests },
   suite('real', 'the whole pipeline on the real stack'),
   { name: 'chaos', title: 'parts killed and cut off while it writes, then an audit, then an audit of the audit', gate: false, run: shortChaos },
+  { name: 'bench', title: 'a short measurement, printed: it fails when rows do not arrive, never for being slow', gate: false, run: shortBench },
 ]
 
 function gate(name: string, title: string, commands: readonly (readonly string[])[]): Step {
@@ -116,6 +118,18 @@ export function chaosCounts(code: number, output: string): Counts {
   const { ok, proved, unnoticed } = JSON.parse(result) as { ok: boolean; proved: readonly string[]; unnoticed: readonly string[] }
   const failed = unnoticed.length + (ok && code === 0 && proved.length > 0 ? 0 : 1)
   return { passed: proved.length + (ok && code === 0 ? 1 : 0), failed }
+}
+
+/** A short run of `npm run bench`: one test, which says how fast it was. */
+async function shortBench(): Promise<Counts> {
+  const { code, output } = await run([process.execPath, join('test', 'bench', 'main.ts'), 'short'])
+  const { lines } = readShort(output)
+  for (const line of lines) console.log(`  ${line}`)
+  return benchCounts(code, output)
+}
+
+export function benchCounts(code: number, output: string): Counts {
+  return code === 0 && readShort(output).measured ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }
 
 /** Runs a command with its output shown as it comes and kept for counting. */

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { difference } from './edge-difference.ts'
 import { watchLeads } from './elasticsearch.ts'
+import { type Consumer, consumers } from './hops.ts'
 import { percentilesOf } from './percentiles.ts'
 import { type Report, words } from './report.ts'
 import type { BenchStack } from './stack.ts'
@@ -21,10 +22,10 @@ const ARRIVAL_MS = 30_000
 
 export async function latency(stack: BenchStack, report: Report, { rates, seconds }: LatencyOptions): Promise<void> {
   words('latency: warming up …')
-  await run(stack, 50, 5)
+  await latencyAt(stack, 50, 5)
   for (const rate of rates) {
-    let result: Run | undefined
-    const measured = async (): Promise<Run> => (result ??= await run(stack, rate, seconds))
+    let result: Latencies | undefined
+    const measured = async (): Promise<Latencies> => (result ??= await latencyAt(stack, rate, seconds))
     await report.measure(`${rate} rows/s to postgres`, async () => {
       const { rows, written, postgres, edge } = await measured()
       return { rate, sink: 'postgres', rows, writtenPerSecond: written, ...percentilesOf(postgres), missing: rows - postgres.length, edge }
@@ -49,7 +50,8 @@ export async function latency(stack: BenchStack, report: Report, { rates, second
   }
 }
 
-interface Run {
+/** Milliseconds of each row that arrived. */
+export interface Latencies {
   readonly rows: number
   readonly written: number
   readonly postgres: readonly number[]
@@ -58,14 +60,15 @@ interface Run {
   readonly edge: object | null
 }
 
-async function run(stack: BenchStack, rate: number, seconds: number): Promise<Run> {
+/** Looks into Elasticsearch only where its consumer is among those that work. */
+export async function latencyAt(stack: BenchStack, rate: number, seconds: number, into: readonly Consumer[] = consumers): Promise<Latencies> {
   const mark = `bench ${randomUUID()}`
   const before = await stack.edgeStats()
-  const watcher = watchLeads(stack.info.elasticsearch.url, mark)
+  const watcher = into.includes('elasticsearch') ? watchLeads(stack.info.elasticsearch.url, mark) : undefined
   const { rows, perSecond } = await insertSteadily(stack, mark, rate, seconds)
   await until('rows in silver', async () => (await silverCount(stack, mark)) >= rows, 100, ARRIVAL_MS).catch(tell)
-  await until('documents in Elasticsearch', async () => watcher.seen.size >= rows, 50, ARRIVAL_MS).catch(tell)
-  await watcher.stop()
+  if (watcher !== undefined) await until('documents in Elasticsearch', async () => watcher.seen.size >= rows, 50, ARRIVAL_MS).catch(tell)
+  await watcher?.stop()
   const committed = await commitTimes(stack, mark)
   const found = await stack.analytics.query<Landed>(LANDED, [mark])
   const delays = (at: (row: Landed) => number): number[] => found.rows.map((row) => at(row))
@@ -73,7 +76,7 @@ async function run(stack: BenchStack, rate: number, seconds: number): Promise<Ru
     rows,
     written: perSecond,
     postgres: found.rows.flatMap(({ id, at }) => after(committed.get(id), at)),
-    elasticsearch: [...watcher.seen].flatMap(([key, at]) => after(committed.get(key.slice(2, -2)), at)),
+    elasticsearch: [...(watcher?.seen ?? [])].flatMap(([key, at]) => after(committed.get(key.slice(2, -2)), at)),
     stages: {
       'changed to claimed': delays(({ claim }) => claim),
       'claimed to published': delays(({ publish }) => publish),

@@ -11,6 +11,7 @@ import { type BenchOptions, readOptions, usage } from './options.ts'
 import { reconcile, withoutSchedule } from './reconcile.ts'
 import { redrive } from './redrive.ts'
 import { createReport, words } from './report.ts'
+import { short } from './short.ts'
 import { ownStack, runningStack } from './stack.ts'
 import { silverOnly, throughput } from './throughput.ts'
 
@@ -53,7 +54,7 @@ async function bench(options: BenchOptions): Promise<void> {
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal, name === 'reconcile' ? withoutSchedule : undefined), async (stack) => {
     const report = await createReport(name, stack)
-    await { backfill, latency, reconcile, redrive, throughput }[name](stack, report, options)
+    await { backfill, latency, reconcile, redrive, short, throughput }[name](stack, report, options)
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')

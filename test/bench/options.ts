@@ -8,6 +8,7 @@ npm run bench -- counters   [--rows 20000] [--rounds 9]
 npm run bench -- reconcile  [--rows 1000000]
 npm run bench -- etl        [--rows 500000] [--view-rows 50000]
 npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
+npm run bench -- short      [--rows 20000] [--seconds 5]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
   --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
@@ -16,6 +17,7 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
   counters       what counting each event's fate costs the Postgres sink, by turns with and without; a Postgres of its own, nothing else
   reconcile      --rows of leads with ten differences, beside a plain pass over each side; the sinks are filled without the pipeline
   redrive        dead letters, --rows of them, sent through again into each sink
+  short          what CI prints: --seconds of 50 rows/s into both sinks, then --rows into silver and bronze
   etl            a job: full load beside COPY, 482 changed, nothing changed, reconcile; --rows from a table, --view-rows
                  through the view over Chatwoot (0: none); a Postgres of its own, nothing else
   capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
@@ -24,7 +26,7 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
 const captureParts = ['rows', 'statements', 'claims'] as const
 export type CapturePart = (typeof captureParts)[number]
 
-const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl'] as const
+const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl', 'short'] as const
 const ROWS = {
   latency: '200000',
   throughput: '200000',
@@ -34,6 +36,7 @@ const ROWS = {
   reconcile: '1000000',
   counters: '20000',
   etl: '500000',
+  short: '20000',
 } as const
 
 export interface BenchOptions {
@@ -81,7 +84,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
   return {
     name,
     rates: (values.rates ?? (name === 'backfill' ? '100' : '20,50,500')).split(',').map((rate) => number(rate, 1, 5_000, 'rates')),
-    seconds: number(values.seconds ?? '20', 1, 3_600, 'seconds'),
+    seconds: number(values.seconds ?? (name === 'short' ? '5' : '20'), 1, 3_600, 'seconds'),
     rows: Math.round(number(values.rows ?? ROWS[name], 1_000, 10_000_000, 'rows')),
     rounds: Math.round(number(values.rounds ?? '9', 1, 1_000, 'rounds')),
     claims: Math.round(number(values.claims ?? '1000000', 2_000, 10_000_000, 'claims')),

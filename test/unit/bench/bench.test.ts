@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { difference } from '../../bench/edge-difference.ts'
 import { readOptions } from '../../bench/options.ts'
 import { percentilesOf } from '../../bench/percentiles.ts'
+import { steadyRate } from '../../bench/hops.ts'
 import { perSecond, rateOf } from '../../bench/throughput-rows.ts'
+import { spanOf } from '../../bench/workload.ts'
 
 describe('percentiles', () => {
   test('are values that were measured, by nearest rank', () => {
@@ -20,6 +22,27 @@ describe('a rate', () => {
   test('leaves out what came with the first commit, which took no part in the time between', () => {
     expect(rateOf({ rows: 3_000, withFirst: 1_000, firstMs: 5_000, lastMs: 7_000 })).toBe(1_000)
     expect(perSecond(500, 250)).toBe(2_000)
+  })
+
+  test('over several tables begins with the first commit of any and ends with the last', () => {
+    const spans = [
+      { rows: 300, withFirst: 100, firstMs: 5_000, lastMs: 6_000 },
+      { rows: 200, withFirst: 200, firstMs: 5_500, lastMs: 5_500 },
+      { rows: 0, withFirst: 0, firstMs: 0, lastMs: 0 },
+    ]
+    expect(spanOf(spans)).toEqual({ rows: 500, withFirst: 100, firstMs: 5_000, lastMs: 6_000 })
+    expect(spanOf([])).toEqual({ rows: 0, withFirst: 0, firstMs: 0, lastMs: 0 })
+  })
+
+  test('of capture leaves out the time to its first event, and is unknown where one look saw them all', () => {
+    const looks = [
+      { ms: 20, published: 0 },
+      { ms: 400, published: 1_000 },
+      { ms: 900, published: 11_000 },
+    ]
+    expect(steadyRate(looks)).toBe(20_000)
+    expect(steadyRate(looks.slice(0, 2))).toBeNull()
+    expect(steadyRate([])).toBeNull()
   })
 })
 
@@ -47,6 +70,7 @@ describe('options', () => {
     expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
     expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ name: 'capture', rows: 100_000, rounds: 3 })
     expect(readOptions(['etl', '--view-rows', '0'])).toMatchObject({ name: 'etl', rows: 500_000, viewRows: 0 })
+    expect(readOptions(['short'])).toMatchObject({ name: 'short', rows: 20_000, seconds: 5 })
     expect(readOptions(['redrive'])).toMatchObject({ name: 'redrive', rows: 10_000 })
     expect(readOptions(['--help'])).toBe('help')
   })
