@@ -71,17 +71,17 @@ export function runningStack(): BenchStack {
 }
 
 /** A copy of what the Worker is bundled from, with another definition. */
-async function workerRoot(home: string, definition: (text: string) => string): Promise<string> {
+export async function workerRoot(home: string, definition: (text: string) => string, changes = 'shared/pipeline.ts'): Promise<string> {
   const root = join(home, 'worker-root')
   for (const name of ['functions', 'shared', 'wrangler.toml', 'package.json', 'package-lock.json', 'tsconfig.base.json', 'tsconfig.json']) {
     await cp(join(repository, name), join(root, name), { recursive: true })
   }
   await symlink(join(repository, 'node_modules'), join(root, 'node_modules'))
-  const file = join(root, 'shared/pipeline.ts')
+  const file = join(root, changes)
   const text = await readFile(file, 'utf8')
   const changed = definition(text)
   if (changed === text)
-    throw new Error('the definition for this measurement is the same as the product’s: shared/pipeline.ts is written otherwise than this bench expects')
+    throw new Error(`the definition for this measurement is the same as the product’s: ${changes} is written otherwise than this bench expects`)
   await writeFile(file, changed)
   return root
 }

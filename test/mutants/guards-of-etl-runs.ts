@@ -7,6 +7,7 @@ const RUNS = 'functions/api/etl/runs.ts'
 const BEGINS = ['unit', 'test/unit/etl/worker.test.ts'] as const
 const PUBLISH = 'shared/engine/etl-publish.ts'
 const TOPIC = ['contract', 'test/contract/etl/topic.test.ts'] as const
+const WIRE = ['unit', 'test/unit/postgres/wire.test.ts'] as const
 const API = ['contract', 'test/contract/api/etl.test.ts'] as const
 
 export const guardsOfEtlRuns: readonly Guard[] = [
@@ -135,6 +136,20 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     line: 'if (job.topic === undefined || dryRun) return',
     sabotage: 'if (job.topic === undefined) return',
     tests: TOPIC,
+  },
+  {
+    name: 'a page stays as it was read when the next one comes over the same connection',
+    file: 'shared/adapters/postgres/wire.ts',
+    line: 'const bytes = Buffer.from(message)',
+    sabotage: 'const bytes = message',
+    tests: WIRE,
+  },
+  {
+    name: 'what a connection sends is cut at the ends of its messages',
+    file: 'shared/adapters/postgres/wire.ts',
+    line: 'if (end > 0) pass(chunk.subarray(0, end))',
+    sabotage: 'if (end > 0) pass(chunk)',
+    tests: WIRE,
   },
   {
     name: 'an ETL job has a topic of its own',

@@ -10,9 +10,9 @@ const TIMESTAMPTZ_OID = 1184
 /** An array of no rows: which type its elements would have is of no account. */
 const NOTHING = new Uint8Array()
 
-/** What `encode(array_send(…), 'base64')` printed; null is an array of no rows. */
-export function packedOf(type: string, base64: unknown): PackedColumn {
-  return typeof base64 === 'string' ? { type, bytes: Buffer.from(base64, 'base64') } : { type, bytes: NOTHING }
+/** An array in its binary form; null is an array of no rows. */
+export function packedOf(type: string, sent: Uint8Array | null | undefined): PackedColumn {
+  return { type, bytes: sent ?? NOTHING }
 }
 
 /** Texts of a `text[]`, in its order. */

@@ -3,9 +3,9 @@ import { columnCleanerOf, isRefusal, isUnknownWord } from '../../steps/clean.ts'
 import type { EtlPage, PackedColumn, PageRequest, RejectedRow } from '../../ports/etl-source.ts'
 import type { EtlColumn, EtlJob } from '../../tables/etl-job.ts'
 import type { Passage } from './etl-columns.ts'
+import type { BytesRow } from './source-db.ts'
 import { asZoned, bigintsWithout, packedOf, packTexts, unpackTexts } from './etl-packed.ts'
 
-type Row = Readonly<Record<string, unknown>>
 type Texts = readonly (string | null)[]
 type Why = Pick<RejectedRow, 'code' | 'column' | 'reason'>
 
@@ -17,10 +17,10 @@ interface Cleaned {
 }
 
 /** Null: a row of it is rejected, or changed beyond what its way allows: read it again with every column through the cleaning step. */
-export function pageOf(job: EtlJob, request: PageRequest, passages: readonly (Passage & { readonly name: string })[], row: Row): EtlPage | null {
+export function pageOf(job: EtlJob, request: PageRequest, passages: readonly (Passage & { readonly name: string })[], row: BytesRow): EtlPage | null {
   const careful = passages.every(({ cleaned }) => cleaned)
-  if (row['odd'] === 't' && !careful) return null
-  const rows = Number(row['rows'])
+  if (textOf(row, 'odd') === 'true' && !careful) return null
+  const rows = Number(textOf(row, 'rows'))
   const rejected = new Map<number, Why>()
   const cleaned = new Map<string, Cleaned>()
   const columns: Record<string, PackedColumn> = {}
@@ -29,7 +29,7 @@ export function pageOf(job: EtlJob, request: PageRequest, passages: readonly (Pa
     const packed = passage.becomes === null ? sent : asZoned(sent)
     columns[passage.name] = packed
     const spec = job.columns[passage.name]
-    const opened = passage.cleaned && (passage.opens === null || row[`opens_${nth}`] !== 'f')
+    const opened = passage.cleaned && (passage.opens === null || textOf(row, `opens_${nth}`) !== 'false')
     if (opened && spec !== undefined) cleaned.set(passage.name, clean(passage.name, spec, unpackTexts(packed), rejected))
   }
   if (rejected.size > 0 && !careful) return null
@@ -39,16 +39,17 @@ export function pageOf(job: EtlJob, request: PageRequest, passages: readonly (Pa
     rows,
     columns,
     hashes: rejected.size === 0 ? hashes : bigintsWithout(hashes, rejected),
-    last: rows === 0 ? null : lastOf(row, request.order === 'cursor' ? job.key.length + 1 : job.key.length),
+    last: rows === 0 ? null : Array.from({ length: request.order === 'cursor' ? job.key.length + 1 : job.key.length }, (_, nth) => textOf(row, `last_${nth}`)),
     hasMore: request.limit !== null && rows >= request.limit,
     rejected: [...rejected].map(([at, why]) => ({ ...why, key: job.key.map((name) => cleaned.get(name)?.raw[at] ?? null), row: rowAt(cleaned, at) })),
     unknownWords: unknownWordsIn(job, cleaned, rejected),
   }
 }
 
-/** The end of a page or range, as text. */
-export function lastOf(row: Row, columns: number): readonly string[] {
-  return Array.from({ length: columns }, (_, nth) => String(row[`last_${nth}`]))
+const utf8 = new TextDecoder()
+
+function textOf(row: BytesRow, name: string): string {
+  return utf8.decode(row[name] ?? undefined)
 }
 
 /** The first column that rejects a row says why. */

@@ -43,17 +43,17 @@ export function passagesOf({ job, relation }: Reading, careful: boolean): readon
   }))
 }
 
-/** One row: an array a column, in the page's order, and what is said of the whole page. */
+/** One row, for `readBytes`: an array a column, in the page's order, and as text what is said of the whole page. */
 export function pageQuery(reading: Reading, request: PageRequest, passages: ReturnType<typeof passagesOf>): ReadQuery {
   const { job } = reading
   const { text, values } = selected(reading, request)
   const order = orderOf(job, request.order)
   const odd = passages.flatMap((passage) => (passage.odd === null ? [] : [passage.odd]))
   return {
-    text: `select count(*) as rows, ${odd.length === 0 ? 'false' : `coalesce(bool_or(${odd.join(' or ')}), false)`} as odd,
+    text: `select count(*)::text as rows, (${odd.length === 0 ? 'false' : `coalesce(bool_or(${odd.join(' or ')}), false)`})::text as odd,
   ${order.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')},
-  ${sentArray(hashOf(reading))} as hashes,
-  ${passages.flatMap(({ opens }, nth) => (opens === null ? [] : [`coalesce(bool_or(${opens}), false) as opens_${nth},\n  `])).join('')}${passages.map(({ select }, nth) => `${sentArray(select)} as column_${nth}`).join(',\n  ')}
+  array_agg(${hashOf(reading)}) as hashes,
+  ${passages.flatMap(({ opens }, nth) => (opens === null ? [] : [`coalesce(bool_or(${opens}), false)::text as opens_${nth},\n  `])).join('')}${passages.map(({ select }, nth) => `array_agg(${select}) as column_${nth}`).join(',\n  ')}
 from (select ${Object.keys(job.columns).map(quoted).join(', ')} from ${originOf(job)}${text} order by ${order.join(', ')}${request.limit === null ? '' : ` limit ${request.limit}`}) as page`,
     values,
   }
@@ -92,10 +92,6 @@ export function cursorPlanQuery(job: EtlJob, relation: EtlRelation): ReadQuery {
 
 export function orderOf({ cursor, key }: EtlJob, order: PageRequest['order']): readonly string[] {
   return (order === 'cursor' ? [cursor, ...key] : key).map(quoted)
-}
-
-function sentArray(expression: string): string {
-  return `encode(array_send(array_agg(${expression})), 'base64')`
 }
 
 /** In the order of names, so that one who writes the columns in another order writes the same rows. */

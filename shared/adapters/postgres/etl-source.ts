@@ -5,7 +5,7 @@ import type { EtlPage, EtlRelation, EtlSource, JobOnSource, PageRequest } from '
 import { type EtlJob, originName } from '../../tables/etl-job.ts'
 import { missingIndexOf } from './etl-cursor-index.ts'
 import { note, stillOpen } from './etl-open.ts'
-import { lastOf, pageOf } from './etl-page.ts'
+import { pageOf } from './etl-page.ts'
 import {
   cursorPlanQuery,
   digestQuery,
@@ -59,8 +59,8 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
   }
   const read = async (reading: Reading, request: PageRequest, careful: boolean, options: Cancellable): Promise<EtlPage | null> => {
     const passages = passagesOf(reading, careful)
-    const { rows } = await db.read(pageQuery(reading, request, passages), options)
-    return pageOf(reading.job, request, passages, rows[0] ?? {})
+    const [row = {}] = await db.readBytes(pageQuery(reading, request, passages), options)
+    return pageOf(reading.job, request, passages, row)
   }
   return {
     inspect,
@@ -74,7 +74,7 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
     },
     digests: async (of, { after, ranges, rows: size }, options) => {
       const { rows } = await db.read(digestQuery(await readingOf(of, options), after, ranges, size), options)
-      return rows.map((row) => ({ last: lastOf(row, of.job.key.length), rows: Number(row['rows']), sum: String(row['sum']) }))
+      return rows.map((row) => ({ last: of.job.key.map((_, nth) => String(row[`last_${nth}`])), rows: Number(row['rows']), sum: String(row['sum']) }))
     },
     estimate: async (job, span, options) => guessOf((await db.read(estimateQuery(job, await relationOf(job, options), span), options)).rows[0]?.['QUERY PLAN']),
   }

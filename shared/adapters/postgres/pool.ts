@@ -3,6 +3,7 @@ import pg from 'pg'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Db } from './db.ts'
 import { faultOf } from './faults.ts'
+import { wireOf } from './wire.ts'
 
 export interface PoolSettings {
   readonly connectionString: string
@@ -41,7 +42,10 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
   })
   pool.on('error', (error) => onIdleError?.(faultOf(error)))
   // Of a connection in use the query tells; the pool doesn't listen to it, and an event that nobody hears would end a Node process.
-  pool.on('connect', (client) => client.on('error', () => undefined))
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    wireOf(client)
+  })
   const deadlineMs = (statementTimeoutMs === 0 ? 30_000 : statementTimeoutMs) + GRACE_MS
 
   return {

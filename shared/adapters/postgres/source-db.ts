@@ -5,6 +5,7 @@ import type { Cancellable } from '../../ports/cancellable.ts'
 import type { Query, Result } from './db.ts'
 import { masked } from './faults.ts'
 import { asText, connected, endOf } from './pool.ts'
+import { type RawRow, type Wire, wireOf } from './wire.ts'
 
 export interface ReadQuery extends Query {
   /** Schemas in which operators of the key's types lie, beside pg_catalog and those of the role. */
@@ -24,8 +25,12 @@ export interface ReadResult extends Result {
  */
 export interface ReadOnlyDb {
   read(query: ReadQuery, options: Cancellable): Promise<ReadResult>
+  /** The same with each value in its binary form, as the type's own send function writes it: JavaScript makes no text of it. */
+  readBytes(query: ReadQuery, options: Cancellable): Promise<readonly BytesRow[]>
   close(): Promise<void>
 }
+
+export type BytesRow = Readonly<Record<string, Uint8Array | null>>
 
 export interface SourceDbSettings {
   readonly connectionString: string
@@ -54,35 +59,62 @@ export function sourceDb({ connectionString, max = 2, setting = 'SOURCE_DATABASE
   const pool = new pg.Pool({ connectionString, max, application_name: 'afluente', connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true, types: asText })
   pool.on('error', () => undefined)
   // Of a connection in use the query tells.
-  pool.on('connect', (client) => client.on('error', () => undefined))
-  return {
-    read: async ({ operatorSchemas = [], settings = {}, text, values }, { signal }) => {
-      const end = endOf(signal, statementTimeoutMs + GRACE_MS, 'The source database')
-      try {
-        const client = await connected(pool, end.reached)
-        let sound = false
-        const read = async () => {
-          await client.query(beginning(operatorSchemas, { ...settings, statement_timeout: String(statementTimeoutMs) }))
-          const { fields, rows } = await client.query<Readonly<Record<string, unknown>>>({ text, values: [...values] })
-          await client.query('commit')
-          return { rows, columns: fields.map(({ dataTypeID, name }) => ({ name, type: dataTypeID })) }
-        }
-        try {
-          const result = await Promise.race([read(), end.reached])
-          sound = true
-          return result
-        } catch (error) {
-          if (error instanceof pg.DatabaseError) sound = await client.query('rollback').then(yes, no)
-          throw error
-        } finally {
-          client.release(!sound)
-        }
-      } catch (error) {
-        throw signal.aborted ? error : faultOf(error, setting)
-      } finally {
-        end.forget()
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined)
+    const wire = wireOf(client)
+    if (wire !== undefined) wires.set(client, wire)
+  })
+  const wires = new WeakMap<pg.PoolClient, Wire>()
+  const reading = async <T>(
+    { operatorSchemas = [], settings = {} }: ReadQuery,
+    { signal }: Cancellable,
+    ask: (client: pg.PoolClient) => Promise<T>,
+  ): Promise<T> => {
+    const end = endOf(signal, statementTimeoutMs + GRACE_MS, 'The source database')
+    try {
+      const client = await connected(pool, end.reached)
+      let sound = false
+      const read = async () => {
+        await client.query(beginning(operatorSchemas, { ...settings, statement_timeout: String(statementTimeoutMs) }))
+        const answer = await ask(client)
+        await client.query('commit')
+        return answer
       }
-    },
+      try {
+        const result = await Promise.race([read(), end.reached])
+        sound = true
+        return result
+      } catch (error) {
+        if (error instanceof pg.DatabaseError) sound = await client.query('rollback').then(yes, no)
+        throw error
+      } finally {
+        client.release(!sound)
+      }
+    } catch (error) {
+      throw signal.aborted ? error : faultOf(error, setting)
+    } finally {
+      end.forget()
+    }
+  }
+  return {
+    read: (query, options) =>
+      reading(query, options, async (client) => {
+        const { fields, rows } = await client.query<Readonly<Record<string, unknown>>>({ text: query.text, values: [...query.values] })
+        return { rows, columns: fields.map(({ dataTypeID, name }) => ({ name, type: dataTypeID })) }
+      }),
+    readBytes: (query, options) =>
+      reading(query, options, async (client) => {
+        const wire = wires.get(client)
+        if (wire === undefined)
+          throw new AfluenteError('misconfigured', 'pg', 'The installed version of pg is another than the one this was made for: run npm ci.')
+        const found: RawRow[] = []
+        const asked = { text: query.text, values: [...query.values], binary: true, queryMode: 'extended' }
+        const { fields } = await wire.rowsOf(
+          () => client.query(asked),
+          (row) => found.push(row),
+        )
+        return found.map((row) => Object.fromEntries(fields.map(({ name }, nth) => [name, row[nth] ?? null])))
+      }),
     close: () => pool.end(),
   }
 }
