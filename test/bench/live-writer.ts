@@ -58,5 +58,5 @@ let stopped = false
 parentPort?.once('message', () => {
   stopped = true
 })
-// oxlint-disable-next-line typescript/consistent-type-assertions -- the one who starts this thread is typed by LiveWritesOf
+// oxlint-disable-next-line typescript/consistent-type-assertions, unicorn/require-post-message-target-origin -- threads have no origin; the one who starts this thread is typed by LiveWritesOf
 parentPort?.postMessage(await write(workerData as LiveWritesOf, () => stopped))

@@ -12,6 +12,7 @@ export function writeLive(of: LiveWritesOf): { stop(): Promise<LiveWrites> } {
   written.catch(() => undefined)
   return {
     stop: () => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- threads have no origin
       thread.postMessage('stop')
       return written
     },
