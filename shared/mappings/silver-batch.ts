@@ -11,24 +11,37 @@ export type Role = 'n' | 's' | 'o' | 'r'
 /** One role an event, in the order given. Keys are compared as text: two texts that Postgres calls equal are the sink's to find. */
 export function rolesOf(events: readonly { readonly key: string; readonly version: number }[]): readonly Role[] {
   const roles: Role[] = []
-  const chains = new Map<string, { version: number; at: number; readonly seen: Set<number> }>()
+  const chains = new Map<string, Chain>()
   for (const [at, { key, version }] of events.entries()) {
     const chain = chains.get(key)
     if (chain === undefined) {
-      chains.set(key, { version, at, seen: new Set([version]) })
+      chains.set(key, { version, at, seen: null })
       roles.push('n')
-    } else if (chain.seen.has(version)) {
-      roles.push('r')
-    } else if (version < chain.version) {
-      chain.seen.add(version)
-      roles.push('o')
-    } else {
-      roles[chain.at] = 's'
-      chain.seen.add(version)
-      chain.version = version
-      chain.at = at
-      roles.push('n')
+      continue
     }
+    chain.seen ??= new Set([chain.version])
+    if (chain.seen.has(version)) {
+      roles.push('r')
+      continue
+    }
+    chain.seen.add(version)
+    if (version < chain.version) {
+      roles.push('o')
+      continue
+    }
+    roles[chain.at] = 's'
+    chain.version = version
+    chain.at = at
+    roles.push('n')
   }
   return roles
+}
+
+/** The events of one key. */
+interface Chain {
+  /** The highest so far, and where it stands. */
+  version: number
+  at: number
+  /** All of them; made with the second, for most keys come once. */
+  seen: Set<number> | null
 }

@@ -64,7 +64,8 @@ export function kafkaRecipe(options: KafkaOptions): Recipe {
   }
 }
 
-const flags = [...jvmFlags, `-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`]
+/** The serial collector: to G1 each request of a megabyte is a humongous object, for which it marks the whole heap beside the broker's work. */
+const flags = [...jvmFlags, '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`]
 
 function kafkaJars(deps: JarsDeps): Promise<string> {
   return ensureJars({ name: 'kafka', version: kafkaVersion, pom: join(sources, 'pom.xml') }, deps)

@@ -11,6 +11,8 @@ import { type BatchMessage, writeRecordBatch } from './record-batch.ts'
 /** The newest version that kafkajs speaks, and so the one it uses with every broker since Kafka 2.1. */
 const VERSION = 7
 const INSTALLED = Symbol.for('afluente.produce-encoding')
+/** Bytes of a record beside its key and value: its ten headers, about. */
+const ROOM_BESIDE = 512
 
 interface ProduceArguments {
   readonly acks: number
@@ -20,11 +22,13 @@ interface ProduceArguments {
   /** 64 bits: kafkajs gives the broker's answer as decimal text. */
   readonly producerId?: { toString(): string }
   readonly producerEpoch: number
-  readonly topicData: readonly {
-    readonly topic: string
-    readonly partitions: readonly { readonly partition: number; readonly firstSequence?: number; readonly messages: readonly unknown[] }[]
-  }[]
+  readonly topicData: TopicData<unknown>
 }
+
+type TopicData<M> = readonly {
+  readonly topic: string
+  readonly partitions: readonly { readonly partition: number; readonly firstSequence?: number; readonly messages: readonly M[] }[]
+}[]
 
 interface Protocol {
   readonly request: { encode: () => Promise<unknown> }
@@ -63,7 +67,8 @@ function encodedBy({
   if (compression !== 0 || transactionalId !== null || producerId === undefined) return null
   const id = BigInt(producerId.toString())
   const halves = { high: Number(BigInt.asIntN(32, id >> 32n)), low: Number(BigInt.asIntN(32, id)) }
-  const writer = new ByteWriter(1 << 16)
+  if (!arePlain(topicData)) return null
+  const writer = new ByteWriter(roomFor(topicData))
   writer.int16(-1) // no transaction
   writer.int16(acks)
   writer.int32(timeout)
@@ -75,7 +80,6 @@ function encodedBy({
     writer.raw(name)
     writer.int32(partitions.length)
     for (const { firstSequence = 0, messages, partition } of partitions) {
-      if (!messages.every(isPlain)) return null
       writer.reserve(8)
       writer.int32(partition)
       const sizeAt = writer.at
@@ -92,6 +96,19 @@ function encodedBy({
   const { buffer, byteOffset } = writer.bytes
   const buf = Buffer.from(buffer, byteOffset, writer.at)
   return { buf, buffer: buf }
+}
+
+/** Bytes of the request, about, where texts are mostly ASCII: a buffer that has to grow is copied. */
+function roomFor(topicData: TopicData<BatchMessage>): number {
+  let room = 1 << 12
+  for (const { partitions } of topicData) {
+    for (const { messages } of partitions) for (const { key, value } of messages) room += ROOM_BESIDE + key.length + value.length
+  }
+  return room
+}
+
+function arePlain(topicData: TopicData<unknown>): topicData is TopicData<BatchMessage> {
+  return topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(isPlain)))
 }
 
 function isPlain(message: unknown): message is BatchMessage {

@@ -4,6 +4,7 @@ import type { OutboundMessage } from '../../events/envelope.ts'
 import { AfluenteError } from '../../engine/errors.ts'
 import type { Publisher } from '../../ports/publisher.ts'
 import { isTooLarge, isUnknownTopic, kafkaFault } from './faults.ts'
+import { groupedAtOnce } from './grouped-messages.ts'
 import { keyPartitioner } from './partitioner.ts'
 import type { MakeTopics } from './new-topics.ts'
 import { installProduceEncoding } from './produce-encoding.ts'
@@ -118,7 +119,7 @@ function byTopic(messages: readonly OutboundMessage[]): TopicMessages[] {
     if (list === undefined) topics.set(topic, [message])
     else list.push(message)
   }
-  return Array.from(topics, ([topic, list]) => ({ topic, messages: list }))
+  return Array.from(topics, ([topic, list]) => ({ topic, messages: groupedAtOnce(list) }))
 }
 
 /** Ends a producer nobody uses any more. That it fails to say goodbye to a broker that is gone is no news. */

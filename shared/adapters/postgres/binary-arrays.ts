@@ -10,24 +10,41 @@ const INT8_OID = 20
 const HEADER_BYTES = 20
 /** An empty array has no dimension, and so neither length nor lower bound. */
 const EMPTY_BYTES = 12
+/** UTF-16 units. */
+const SHORT = 64
 
 /** `text[]`. Unpaired surrogates become U+FFFD; a NUL is refused by Postgres (22021). */
 export function textArray(values: readonly (string | null)[]): Buffer {
   if (values.length === 0) return empty(TEXT_OID)
-  let bytes = HEADER_BYTES + 4 * values.length
-  for (const value of values) if (value !== null) bytes += Buffer.byteLength(value)
-  const out = Buffer.allocUnsafe(bytes)
+  let room = HEADER_BYTES + 4 * values.length
+  for (const value of values) if (value !== null) room += value.length < SHORT ? 3 * value.length : Buffer.byteLength(value)
+  const out = Buffer.allocUnsafe(room)
   let at = header(out, TEXT_OID, values.length)
   for (const value of values) {
-    if (value === null) {
-      at = out.writeInt32BE(-1, at)
-    } else {
-      const length = out.write(value, at + 4)
-      out.writeInt32BE(length, at)
-      at += 4 + length
-    }
+    const length = value === null ? -1 : write(out, value, at + 4)
+    int32(out, length, at)
+    at += 4 + Math.max(0, length)
   }
-  return out
+  return out.subarray(0, at)
+}
+
+/** How many bytes it took. A call into the runtime costs more than a short text of ASCII does here. */
+function write(out: Buffer, text: string, at: number): number {
+  const { length } = text
+  if (length >= SHORT) return out.write(text, at)
+  for (let index = 0; index < length; index += 1) {
+    const unit = text.charCodeAt(index)
+    if (unit > 0x7f) return out.write(text, at)
+    out[at + index] = unit
+  }
+  return length
+}
+
+function int32(out: Buffer, value: number, at: number): void {
+  out[at] = value >>> 24
+  out[at + 1] = value >>> 16
+  out[at + 2] = value >>> 8
+  out[at + 3] = value
 }
 
 /** `bigint[]`, from text or whole numbers; exact to 64 bits. */

@@ -39,10 +39,12 @@ export function writeStatement(table: SourceTable, { bronze, silver, shadow = fa
   const into = silverOf(table, shadow)
   const columns = columnsFor(table, { bronze, silver })
   const arrays = columns.map((name, at) => `$${at + 6}::${EVENT_COLUMNS[name].type}[]`)
+  // What both layers read is checked as JSON once.
+  const carried = columns.map((name) => (name === 'after' && bronze && silver ? 'u.after::json as after' : `u.${quoted(name)}`))
   const text = [
     `with fence as materialized (${FENCE})`,
     `, floor as materialized (${silver ? floorOf(table) : 'select 0 as version from fence'})`,
-    `, e as materialized (select u.*, floor.version as floor from floor, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
+    `, e as materialized (select ${carried.join(', ')}, floor.version as floor from floor, unnest(${arrays.join(', ')}) as u(${columns.map(quoted).join(', ')}))`,
     ...(bronze ? [`, kept as (${keepAll(table, columns.length + 6)})`] : []),
     ...(silver ? [`, applied as (${upsert(table, into)})`] : []),
     `, fate as materialized (select ${fateOf(table, { bronze, silver }, into)} as fate from e)`,
