@@ -3,7 +3,7 @@ import { claims } from './capture-claims.ts'
 import { singleRows } from './capture-single-rows.ts'
 import type { CaptureSource } from './capture-source.ts'
 import { statements } from './capture-statements.ts'
-import type { CapturePart } from './options.ts'
+import type { Part } from './options.ts'
 import type { Report } from './report.ts'
 
 export interface CaptureOptions {
@@ -13,7 +13,7 @@ export interface CaptureOptions {
   readonly rounds: number
   /** Changes in the outbox while claim is measured. */
   readonly claims: number
-  readonly only: readonly CapturePart[]
+  readonly only: readonly Part[]
 }
 
 export async function capture(source: CaptureSource, report: Report, options: CaptureOptions): Promise<void> {

@@ -1,5 +1,6 @@
 /** CPU seconds of each part of the stack over a stretch of work, from the kernel's own counts: what a row costs, and where. Linux only. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BenchStack } from './stack.ts'
 
 /** Microseconds a row by part; the two databases of the one cluster are told apart, what Postgres does for both (WAL, checkpoints) is `postgres rest`. */
@@ -14,6 +15,24 @@ export async function countCpu(stack: BenchStack): Promise<((rows: number) => Pr
   return async (rows) => {
     const now = (await used(stack)) ?? new Map<string, number>()
     return Object.fromEntries([...now].map(([part, ms]) => [part, round(((ms - (before.get(part) ?? 0)) * 1_000) / rows)]))
+  }
+}
+
+const IDLE_SHARE = 0.25
+const LOOK_MS = 500
+
+/** Waits until a stack has ended what its last work left behind: merges, vacuums, checkpoints. At most ten seconds, for some never rest. */
+export async function untilIdle({ info }: Pick<BenchStack, 'info'>): Promise<void> {
+  const total = (): number => {
+    const tree = processTree() ?? []
+    return Object.values(info.processes).reduce((sum, root) => sum + descendants(tree, root).reduce((of, { ms }) => of + ms, 0), 0)
+  }
+  let before = total()
+  for (let looks = 0; looks < 20; looks += 1) {
+    await sleep(LOOK_MS)
+    const now = total()
+    if (now - before < IDLE_SHARE * LOOK_MS) return
+    before = now
   }
 }
 

@@ -22,7 +22,7 @@ export interface Moved {
 }
 
 /** Outbox to Kafka. The rows are in the outbox and the functions' host is stopped: the time runs from the ring after its start. */
-export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload, 'topics'>, rows: number): Promise<Moved> {
+export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload, 'topics'>, rows: number): Promise<Moved & Pace> {
   const admin = stack.kafka.admin()
   await admin.connect()
   try {
@@ -46,7 +46,7 @@ export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload,
     const { ms } = looks.at(-1) ?? { ms: 0 }
     const cpuPerRow = (await cpu?.(rows)) ?? null
     const edge = difference(before, await stack.edgeStats())
-    return { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), steadyRowsPerSecond: steadyRate(looks), cpuPerRow, edge }
+    return { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), ...paceOf(looks), cpuPerRow, edge }
   } finally {
     await admin.disconnect()
   }
@@ -57,12 +57,19 @@ interface Look {
   readonly published: number
 }
 
-/** From the first look that saw an event: without the function's cold start. Null where the same look saw them all. */
-export function steadyRate(looks: readonly Look[]): number | null {
+export interface Pace {
+  /** From the ring to the first look that saw an event: the function's cold start. */
+  readonly firstEventMs: number | null
+  /** From then on. Null where the same look saw them all. */
+  readonly steadyRowsPerSecond: number | null
+}
+
+export function paceOf(looks: readonly Look[]): Pace {
   const first = looks.find(({ published }) => published > 0)
   const last = looks.at(-1)
-  if (first === undefined || last === undefined || first === last) return null
-  return perSecond(last.published - first.published, last.ms - first.ms)
+  if (first === undefined || last === undefined) return { firstEventMs: null, steadyRowsPerSecond: null }
+  const steady = first === last ? null : perSecond(last.published - first.published, last.ms - first.ms)
+  return { firstEventMs: Math.round(first.ms), steadyRowsPerSecond: steady }
 }
 
 /** Kafka to a sink: the time to join the group doesn't count, from the first commit to the last. */

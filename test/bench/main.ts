@@ -3,6 +3,7 @@ import { describe } from '../../infra/local/fault.ts'
 import { backfill } from './backfill.ts'
 import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
+import { compare, startSides } from './compare.ts'
 import { counters, countersBench } from './counters.ts'
 import { etl } from './etl.ts'
 import { etlDatabases } from './etl-databases.ts'
@@ -14,6 +15,7 @@ import { createReport, words } from './report.ts'
 import { short } from './short.ts'
 import { ownStack, runningStack } from './stack.ts'
 import { silverOnly, throughput } from './throughput.ts'
+import { NoSuchTree, treeOf } from './trees.ts'
 
 // kafkajs sets timers in the past (tulios/kafkajs #1704): harmless here.
 process.removeAllListeners('warning')
@@ -31,12 +33,19 @@ else if (options !== undefined) {
     // Looks that wait for what will never come would keep this process.
     if (ending.signal.aborted) process.exit(130)
     words(`✗ ${describe(error)}`)
-    process.exit(1)
+    process.exit(error instanceof NoSuchTree ? 2 : 1)
   }
 }
 
 async function bench(options: BenchOptions): Promise<void> {
-  const { name, attach } = options
+  const { name, attach, commits } = options
+  if (name === 'compare') {
+    const [base, other] = [await treeOf(commits[0]), await treeOf(commits[1])]
+    return await withStack(
+      () => startSides([base, other], ending.signal),
+      async (sides) => compare(sides, await createReport(name, sides.other), options),
+    )
+  }
   if (name === 'capture')
     return await withStack(
       () => captureSource(ending.signal),

@@ -10,6 +10,8 @@ import type { BenchStack } from './stack.ts'
 export interface Report {
   /** Runs a measurement and prints what it found; the load average is taken before and after. */
   measure(name: string, work: () => Promise<Readonly<Record<string, unknown>>>): Promise<void>
+  /** Prints a figure that an earlier measurement gave as well. */
+  record(name: string, found: Readonly<Record<string, unknown>>): void
 }
 
 export function words(text: string): void {
@@ -27,15 +29,17 @@ export async function createReport(bench: string, stack: Measured): Promise<Repo
     platform: `${process.platform} ${process.arch}`,
   }
   const versions = await versionsOf(stack)
+  const print = (measure: string, found: Readonly<Record<string, unknown>>): void =>
+    void process.stdout.write(`${JSON.stringify({ bench, measure, ...found, at: new Date().toISOString(), machine, versions })}\n`)
   return {
+    record: print,
     async measure(name, work) {
       words(`${bench}: ${name} …`)
       const begin = load()
       const began = performance.now()
       const found = await work()
       const seconds = Math.round((performance.now() - began) / 100) / 10
-      const line = { bench, measure: name, ...found, at: new Date().toISOString(), measuredForS: seconds, machine, versions, load: { begin, end: load() } }
-      process.stdout.write(`${JSON.stringify(line)}\n`)
+      print(name, { ...found, measuredForS: seconds, load: { begin, end: load() } })
       words(`${bench}: ${name} ${brief(found)}`)
     },
   }

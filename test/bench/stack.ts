@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
 import { Fault } from '../../infra/local/fault.ts'
-import { homeAt, repository } from '../../infra/local/home.ts'
+import { type Home, homeAt, repository } from '../../infra/local/home.ts'
 import { choosePorts } from '../../infra/local/ports.ts'
 import { readEnvironment, stackSettings } from '../../infra/local/settings.ts'
 import { readStackFile, type StackInfo } from '../../infra/local/stack-info.ts'
@@ -38,17 +38,7 @@ export interface BenchStack {
 export async function ownStack(signal: AbortSignal, definition?: (text: string) => string): Promise<BenchStack> {
   const home = await mkdtemp(join(resolve(repository), '.afluente-bench-'))
   const ports = await choosePorts('free')
-  const env = { ...process.env }
-  for (const name of [
-    'SOURCE_DATABASE_URL',
-    'ANALYTICS_DATABASE_URL',
-    'CHATWOOT_DATABASE_URL',
-    'KAFKA_BROKERS',
-    'ELASTICSEARCH_URL',
-    'AFLUENTE_HOME',
-    'AFLUENTE_PORTS',
-  ])
-    delete env[name]
+  const env = withoutServers(process.env)
   try {
     if (definition !== undefined) env['AFLUENTE_WORKER_ROOT'] = await workerRoot(home, definition)
     const stack = await startStack({ home, ports, demo: false, env, signal, log: (line) => words(`  ${line}`) })
@@ -62,12 +52,41 @@ export async function ownStack(signal: AbortSignal, definition?: (text: string) 
   }
 }
 
+/** An environment for a stack of the bench's own: nobody's servers, no home and no ports of another. */
+export function withoutServers(shell: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const env = { ...shell }
+  for (const name of [
+    'SOURCE_DATABASE_URL',
+    'ANALYTICS_DATABASE_URL',
+    'CHATWOOT_DATABASE_URL',
+    'KAFKA_BROKERS',
+    'ELASTICSEARCH_URL',
+    'AFLUENTE_HOME',
+    'AFLUENTE_PORTS',
+  ])
+    delete env[name]
+  return env
+}
+
 /** Throws a `Fault` when none runs. */
 export function runningStack(): BenchStack {
-  const info = readStackFile(homeAt(stackSettings(readEnvironment(process.env)).home))
-  if (info === undefined)
-    throw new Fault('There is no stack to attach to', 'Run `npm start` first, or leave --attach out: the bench then starts one of its own')
-  return open(info, null, async () => {})
+  const home = homeAt(stackSettings(readEnvironment(process.env)).home)
+  return attachTo(home, async () => {}, 'There is no stack to attach to', 'Run `npm start` first, or leave --attach out: the bench then starts one of its own')
+}
+
+/** The stack that runs under a home; `end` is what closing does besides. Throws a `Fault` in these words where there is none. */
+export function attachTo(home: Home, end: () => Promise<void>, none: string, advice: string): BenchStack {
+  const info = readStackFile(home)
+  if (info === undefined) throw new Fault(none, advice)
+  const stack = open(info, null, end)
+  return {
+    ...stack,
+    part: async (name, action) => {
+      await stack.part(name, action)
+      // The part is another process now.
+      info.processes = readStackFile(home)?.processes ?? info.processes
+    },
+  }
 }
 
 /** A copy of what the Worker is bundled from, with another definition. */

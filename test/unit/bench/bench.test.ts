@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { difference } from '../../bench/edge-difference.ts'
 import { readOptions } from '../../bench/options.ts'
 import { percentilesOf } from '../../bench/percentiles.ts'
-import { steadyRate } from '../../bench/hops.ts'
+import { paceOf } from '../../bench/hops.ts'
 import { perSecond, rateOf } from '../../bench/throughput-rows.ts'
 import { spanOf } from '../../bench/workload.ts'
 
@@ -40,9 +40,9 @@ describe('a rate', () => {
       { ms: 400, published: 1_000 },
       { ms: 900, published: 11_000 },
     ]
-    expect(steadyRate(looks)).toBe(20_000)
-    expect(steadyRate(looks.slice(0, 2))).toBeNull()
-    expect(steadyRate([])).toBeNull()
+    expect(paceOf(looks)).toEqual({ firstEventMs: 400, steadyRowsPerSecond: 20_000 })
+    expect(paceOf(looks.slice(0, 2))).toEqual({ firstEventMs: 400, steadyRowsPerSecond: null })
+    expect(paceOf([])).toEqual({ firstEventMs: null, steadyRowsPerSecond: null })
   })
 })
 
@@ -63,12 +63,15 @@ describe('options', () => {
       rounds: 9,
       claims: 1_000_000,
       viewRows: 50_000,
-      only: ['rows', 'statements', 'claims'],
+      only: [],
+      commits: [],
       endToEndOnly: false,
       attach: false,
     })
     expect(readOptions(['throughput', '--rows', '1000', '--end-to-end', '--attach'])).toMatchObject({ rows: 1_000, endToEndOnly: true, attach: true })
-    expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ name: 'capture', rows: 100_000, rounds: 3 })
+    expect(readOptions(['capture', '--rounds', '3'])).toMatchObject({ rows: 100_000, rounds: 3, only: ['rows', 'statements', 'claims'] })
+    expect(readOptions(['compare', 'HEAD~1'])).toMatchObject({ commits: ['HEAD~1'], rounds: 6, rows: 20_000, only: ['end-to-end', 'hops', 'latency'] })
+    expect(readOptions(['compare', 'a', 'b', '--only', 'hops'])).toMatchObject({ commits: ['a', 'b'], only: ['hops'] })
     expect(readOptions(['etl', '--view-rows', '0'])).toMatchObject({ name: 'etl', rows: 500_000, viewRows: 0 })
     expect(readOptions(['short'])).toMatchObject({ name: 'short', rows: 20_000, seconds: 5 })
     expect(readOptions(['redrive'])).toMatchObject({ name: 'redrive', rows: 10_000 })
@@ -83,6 +86,10 @@ describe('options', () => {
     [['throughput', '--rows', '0']],
     [['latency', '--fast']],
     [['capture', '--rounds', '0']],
+    [['capture', '--only', 'hops']],
+    [['latency', '--only', 'rows']],
+    [['compare']],
+    [['compare', 'a', 'b', 'c']],
   ])('%j is wrong use', (args) => {
     expect(() => readOptions(args)).toThrow(RangeError)
   })

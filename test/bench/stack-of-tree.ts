@@ -1,0 +1,54 @@
+/** The stack of another version of this project: started by its own `npm start`, reached by what its stack.json says. */
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { join } from 'node:path'
+import { Fault } from '../../infra/local/fault.ts'
+import { homeAt } from '../../infra/local/home.ts'
+import { words } from './report.ts'
+import { attachTo, type BenchStack, withoutServers } from './stack.ts'
+
+export interface StackOfTree {
+  /** Where the version lies. */
+  readonly folder: string
+  /** Where its stack keeps data and logs. */
+  readonly home: string
+  /** Before each of its words. */
+  readonly name: string
+  readonly signal: AbortSignal
+}
+
+/** Resolves when it is ready; what was started is stopped again on failure. @throws Fault when it did not start, or is one that this bench can't read. */
+export async function stackOfTree({ folder, home, name, signal }: StackOfTree): Promise<BenchStack> {
+  const env = { ...withoutServers(process.env), AFLUENTE_HOME: home, AFLUENTE_PORTS: 'free', AFLUENTE_SUPERVISE: '' }
+  const verb = (...args: string[]) => runVerb({ folder, env, args, tell: (line) => words(`  ${name}: ${line.trim()}`) })
+  const stop = async (): Promise<void> => void (await verb('stop').ended)
+  try {
+    const start = verb('start', '--detach', '--no-demo')
+    signal.addEventListener('abort', start.interrupt)
+    const code = await start.ended
+    signal.removeEventListener('abort', start.interrupt)
+    signal.throwIfAborted()
+    if (code !== 0) throw new Fault(`The stack of ${name} did not start`, 'What it said stands above')
+    return attachTo(homeAt(home), stop, `The stack of ${name} is ready, and its stack.json is not one that this bench reads`, 'Compare with a later commit')
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+interface Verb {
+  readonly folder: string
+  readonly env: NodeJS.ProcessEnv
+  readonly args: readonly string[]
+  readonly tell: (line: string) => void
+}
+
+function runVerb({ args, env, folder, tell }: Verb): { readonly ended: Promise<number>; readonly interrupt: () => void } {
+  const child = spawn(process.execPath, [join(folder, 'infra/local/main.mjs'), ...args], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', tell)
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+  return { ended, interrupt: () => void child.kill('SIGTERM') }
+}
