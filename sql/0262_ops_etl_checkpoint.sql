@@ -8,6 +8,7 @@ create table if not exists ops.etl_checkpoint (
   span_from timestamptz,
   span_to timestamptz,
   dry_run boolean not null default false,
+  accept_deletes boolean not null default false,
   cancel_asked boolean not null default false,
   retry_at timestamptz,
   phase text,

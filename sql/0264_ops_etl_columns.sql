@@ -9,6 +9,7 @@ alter table ops.etl_checkpoint
   add column if not exists span_from timestamptz,
   add column if not exists span_to timestamptz,
   add column if not exists dry_run boolean not null default false,
+  add column if not exists accept_deletes boolean not null default false,
   add column if not exists cancel_asked boolean not null default false,
   add column if not exists retry_at timestamptz,
   add column if not exists phase text,

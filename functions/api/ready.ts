@@ -13,6 +13,15 @@ export interface Readiness {
   readonly parts: readonly { readonly name: string; readonly ok: boolean; readonly latencyMs: number; readonly reason: string | null }[]
   /** Whether the copies are right, as of the last reconcile of each table; null where the analytics database did not answer. A wrong copy is no part that is down. */
   readonly reconciled: readonly Reconciled[] | null
+  /** The same of ETL jobs: one that failed or is overdue makes a copy old, and is no part that is down. Null where nobody knows. */
+  readonly etl: readonly EtlReadiness[] | null
+}
+
+export interface EtlReadiness {
+  readonly job: string
+  readonly ok: boolean
+  /** What is wrong, and what to do. */
+  readonly reason: string | null
 }
 
 export interface Reconciled {
@@ -43,10 +52,11 @@ export async function readiness(deps: Pick<ApiDeps, 'probes' | 'fleet' | 'pipeli
       reason: ill.length === 0 ? null : ill.map(({ instance, state, reason }) => `instance ${instance} is ${state}: ${reason}`).join(' '),
     }
   })
-  const parts = (await Promise.all([...looks, ...consumers, etlParts(deps)])).flat()
+  const jobs = etlOf(deps)
+  const parts = await Promise.all([...looks, ...consumers])
   const found = await verdicts
   const reconciled = found.ok ? found.value.map((verdict) => reconciledOf(verdict, clock.now())) : null
-  return { ok: parts.every(({ ok }) => ok), parts, reconciled }
+  return { ok: parts.every(({ ok }) => ok), parts, reconciled, etl: await jobs }
 }
 
 function reconciledOf({ outcome, problem, table }: Verdict, nowMs: number): Reconciled {
@@ -58,19 +68,12 @@ function reconciledOf({ outcome, problem, table }: Verdict, nowMs: number): Reco
   }
 }
 
-/** An ETL job counts as down when its last run failed, when it is overdue or held up, and when its table was filled by another definition. */
-async function etlParts(deps: Pick<ApiDeps, 'clock' | 'etl' | 'pipeline'>): Promise<Readiness['parts']> {
-  const names = Object.keys(deps.pipeline.etl ?? {})
-  if (names.length === 0) return []
+/** A job is not well when its last run failed, when it is overdue or held up, and when its table was filled by another definition. */
+async function etlOf(deps: Pick<ApiDeps, 'clock' | 'etl' | 'pipeline'>): Promise<Readiness['etl']> {
+  if (Object.keys(deps.pipeline.etl ?? {}).length === 0) return []
   const answer = await askEtl(deps)
-  const { latencyMs } = answer
-  if (!answer.ok) return names.map((name) => ({ name: `etl ${name}`, ok: false, latencyMs, reason: answer.reason }))
-  return answer.value.map(({ faults, job, ok }) => ({
-    name: `etl ${job}`,
-    ok,
-    latencyMs,
-    reason: ok ? null : faults.map(({ hint, problem }) => `${problem} ${hint}`).join(' '),
-  }))
+  if (!answer.ok) return null
+  return answer.value.map(({ faults, job, ok }) => ({ job, ok, reason: ok ? null : faults.map(({ hint, problem }) => `${problem} ${hint}`).join(' ') }))
 }
 
 const REMARKS = {

@@ -12,7 +12,8 @@ npx afluente etl run JOB                    loads what has changed; the first ti
                  [--full]                   everything anew, and then takes out what the source no longer has
                  [--from T] [--to T]        rows whose cursor lies in a span (a time, or how long ago: 24h)
                  [--dry-run] [--detach]     counts and writes nothing · does not wait for its end
-npx afluente etl reconcile JOB [--dry-run]  compares source and copy, and mends what differs
+                 [--yes]                    also where that takes more than half of the copy out
+npx afluente etl reconcile JOB [--dry-run]  compares source and copy, and mends what differs [--yes]
 npx afluente etl runs [JOB] [--limit 20] [--cursor C]
 npx afluente etl show RUN
 npx afluente etl watermark JOB [--set T --yes]   where the next run begins; setting it is audited

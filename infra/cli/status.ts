@@ -78,7 +78,7 @@ export const status: Verb = {
 }
 
 /** What somebody has to look at, in words. Dead letters are shown, but the stream goes on: they are no fault of it. */
-export function faultsOf(ready: Readiness, { consumers, outbox, faults }: Status): readonly string[] {
+export function faultsOf(ready: Readiness, { consumers, etl, outbox, faults }: Status): readonly string[] {
   const told = ready.parts.filter((part) => !part.ok).map(({ name, reason }) => `${name}: ${reason ?? 'does not answer'}`)
   const asked = faults.filter(({ part }) => !ready.parts.some(({ name, ok }) => name === part && !ok)).map(({ part, reason }) => `${part}: ${reason}`)
   const stopped = consumers
@@ -99,7 +99,8 @@ export function faultsOf(ready: Readiness, { consumers, outbox, faults }: Status
   const copies = (ready.reconciled ?? []).flatMap(({ ok, table, verdict }) =>
     ok ? [] : [`${table}: ${verdict}; npx afluente reconcile ${table} looks again, with --repair it mends`],
   )
-  return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting, ...copies]
+  const jobs = (etl ?? []).flatMap(({ faults: wrong, job }) => wrong.map(({ hint, problem }) => `etl ${job}: ${problem} ${hint}`))
+  return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting, ...copies, ...jobs]
 }
 
 function budgetFaults(keeps: NonNullable<Status['outbox']>['keeps']): readonly string[] {

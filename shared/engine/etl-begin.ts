@@ -3,6 +3,7 @@ import type { EtlRun } from '../ports/etl-control.ts'
 import type { EtlPhase, EtlProgress } from '../ports/etl-store.ts'
 import { AfluenteError } from './errors.ts'
 import { checkEtlSource, type TypeJudge } from './etl-check.ts'
+import { refuseEmptying } from './etl-emptying.ts'
 import { prove } from './etl-prove.ts'
 import type { Work } from './etl-run.ts'
 import { milliseconds } from './duration.ts'
@@ -19,6 +20,8 @@ export async function beginRun(
   if (faults.length > 0) throw new AfluenteError('misconfigured', 'source-differs', faults.join('\n'))
   for (const warning of warnings) log.warn('etl.source', { job: name, warning })
   const loadType = wayOf(taken.run)
+  if ((loadType === 'full' || loadType === 'reconcile') && !taken.run.dryRun && !taken.run.acceptDeletes)
+    await refuseEmptying({ name, job, loadType, source, store }, { signal })
   const marks = loadType === 'incremental' || loadType === 'full'
   const proof = await prove(
     { noted: taken.noted, proven: taken.provenUntil },

@@ -31,6 +31,8 @@ export interface EtlRun {
   readonly to: string | null
   /** Everything is counted, and no row written. */
   readonly dryRun: boolean
+  /** Rows that the source no longer has are taken out however many they are. */
+  readonly acceptDeletes: boolean
   readonly cancelAsked: boolean
   /** extracted = inserted + updated + unchanged + rejected. A reconcile extracts the rows that differ, and those alone. */
   readonly extracted: number
@@ -73,6 +75,8 @@ export interface EtlRequest {
   readonly from: string | null
   readonly to: string | null
   readonly dryRun: boolean
+  /** Left out: a run that would take more than half of the copy out fails instead. */
+  readonly acceptDeletes?: boolean
   readonly codeVersion: string | null
 }
 

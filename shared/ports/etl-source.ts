@@ -95,6 +95,8 @@ export interface EtlSource {
     request: { readonly after: readonly string[] | null; readonly ranges: number; readonly rows: number },
     options: Cancellable,
   ): Promise<readonly RangeDigest[]>
+  /** How many of these keys, each different, it has. */
+  has(job: EtlJob, keys: readonly (readonly string[])[], options: Cancellable): Promise<number>
   /** About how many rows a request would bring. */
   estimate(job: EtlJob, request: Pick<PageRequest, 'from' | 'to'>, options: Cancellable): Promise<number>
 }

@@ -94,6 +94,8 @@ export interface EtlStore {
   unpublished(lease: EtlLease, most: { readonly maxRows: number; readonly maxBytes: number }, options: Cancellable): Promise<readonly Change[]>
   /** Kafka has all changes of the job up to this version: forgets them. */
   published(lease: EtlLease, upTo: number, options: Cancellable): Promise<void>
+  /** Keys of rows that silver shows, as text, taken from all over the table: at most so many, and all where there are fewer. */
+  sample(job: EtlJob, most: number, options: Cancellable): Promise<readonly (readonly string[])[]>
   /** Which of these ranges silver has otherwise; the first begins above `after`. */
   differing(
     of: { readonly job: EtlJob; readonly after: readonly string[] | null; readonly ranges: readonly RangeDigest[] },

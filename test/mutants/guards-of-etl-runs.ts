@@ -7,6 +7,8 @@ const RUNS = 'functions/api/etl/runs.ts'
 const BEGINS = ['unit', 'test/unit/etl/worker.test.ts'] as const
 const PUBLISH = 'shared/engine/etl-publish.ts'
 const TOPIC = ['contract', 'test/contract/etl/topic.test.ts'] as const
+const EMPTYING = 'shared/engine/etl-emptying.ts'
+const EMPTIED = ['contract', 'test/contract/etl/emptying.test.ts'] as const
 const WIRE = ['unit', 'test/unit/postgres/wire.test.ts'] as const
 const API = ['contract', 'test/contract/api/etl.test.ts'] as const
 
@@ -136,6 +138,41 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     line: 'if (job.topic === undefined || dryRun) return',
     sabotage: 'if (job.topic === undefined) return',
     tests: TOPIC,
+  },
+  {
+    name: 'a source that has lost most of its rows does not empty the copy',
+    file: EMPTYING,
+    line: 'if (there > 0 && (gone * 2 <= keys.length || gone <= FEW)) return',
+    sabotage: 'return',
+    tests: EMPTIED,
+  },
+  {
+    name: 'few rows that are all of them are not few',
+    file: EMPTYING,
+    line: 'if (there > 0 && (gone * 2',
+    sabotage: 'if ((gone * 2',
+    tests: EMPTIED,
+  },
+  {
+    name: 'a reconcile asks the source before it takes rows out, as a full load does',
+    file: 'shared/engine/etl-begin.ts',
+    line: "(loadType === 'full' || loadType === 'reconcile') && !taken",
+    sabotage: "loadType === 'full' && !taken",
+    tests: EMPTIED,
+  },
+  {
+    name: 'rows are looked for among those that silver shows',
+    file: 'shared/adapters/postgres/etl-store.ts',
+    line: 'tablesample system ($1::real) where _deleted_at is null',
+    sabotage: 'tablesample system ($1::real)',
+    tests: EMPTIED,
+  },
+  {
+    name: 'an ETL job that failed is no part that is down',
+    file: 'functions/api/ready.ts',
+    line: 'return { ok: parts.every(({ ok }) => ok), parts,',
+    sabotage: 'return { ok: parts.every(({ ok }) => ok) && (await jobs)?.every(({ ok }) => ok) !== false, parts,',
+    tests: API,
   },
   {
     name: 'a page stays as it was read when the next one comes over the same connection',

@@ -12,11 +12,12 @@ const runBody = z.strictObject({
   from: time.exactOptional(),
   to: time.exactOptional(),
   dryRun: z.boolean().default(false),
+  acceptDeletes: z.boolean().default(false),
   /** A person at the command line, or a program. */
   triggeredBy: z.enum(['api', 'manual']).default('api'),
 })
 
-export type Asked = Pick<EtlRequest, 'loadType' | 'triggeredBy' | 'from' | 'to' | 'dryRun'>
+export type Asked = Pick<EtlRequest, 'loadType' | 'triggeredBy' | 'from' | 'to' | 'dryRun' | 'acceptDeletes'>
 
 /** Everything that is wrong is told; nothing that contradicts itself is guessed at. */
 export function askedOf(body: unknown): Read<Asked> {
@@ -27,17 +28,17 @@ export function askedOf(body: unknown): Read<Asked> {
       422,
       'invalid-request',
       'The request can’t be understood',
-      `${faults.join('; ')}. There are full, reconcile, from, to, dryRun, triggeredBy.`,
+      `${faults.join('; ')}. There are full, reconcile, from, to, dryRun, acceptDeletes, triggeredBy.`,
     )
   }
-  const { dryRun, from = null, full, reconcile, to = null, triggeredBy } = parsed.data
+  const { acceptDeletes, dryRun, from = null, full, reconcile, to = null, triggeredBy } = parsed.data
   const spans = from !== null || to !== null
   if ([full, reconcile, spans].filter(Boolean).length > 1)
     return declined(422, 'contradiction', 'The request contradicts itself', 'One of: full, reconcile, a span (from, to).')
   if (from !== null && to !== null && microseconds(from) > microseconds(to))
     return declined(422, 'invalid-span', 'The span ends before it begins', `from is ${from}, to is ${to}.`)
   const loadType = full ? 'full' : reconcile ? 'reconcile' : spans ? 'backfill' : 'incremental'
-  return { ok: true, value: { loadType, triggeredBy, from, to, dryRun } }
+  return { ok: true, value: { loadType, triggeredBy, from, to, dryRun, acceptDeletes } }
 }
 
 const KEY = /^[\x21-\x7e]{1,255}$/
@@ -51,7 +52,13 @@ export function keyOf(header: string | undefined): Read<string | undefined> {
 /** Whether a run is what is asked for, so that the same key may answer with it. The first incremental run of a job is a full one. */
 export function isSame(run: EtlRun, asked: Asked): boolean {
   const isFirst = asked.loadType === 'incremental' && run.loadType === 'full' && run.watermarkStart === null
-  return (run.loadType === asked.loadType || isFirst) && run.dryRun === asked.dryRun && isSameTime(run.from, asked.from) && isSameTime(run.to, asked.to)
+  return (
+    (run.loadType === asked.loadType || isFirst) &&
+    run.dryRun === asked.dryRun &&
+    run.acceptDeletes === (asked.acceptDeletes ?? false) &&
+    isSameTime(run.from, asked.from) &&
+    isSameTime(run.to, asked.to)
+  )
 }
 
 export function otherRequest(run: EtlRun): Problem {

@@ -15,7 +15,7 @@ const FIRST_LOOK_MS = 20
 const PLAIN_LINE_MS = 10_000
 const NEVER = new AbortController().signal
 
-const runOptions = { ...commonOptions, 'dry-run': { type: 'boolean' }, detach: { type: 'boolean' } } as const
+const runOptions = { ...commonOptions, 'dry-run': { type: 'boolean' }, detach: { type: 'boolean' }, yes: { type: 'boolean' } } as const
 
 export async function run(context: VerbContext): Promise<Exit> {
   const options = { ...runOptions, full: { type: 'boolean' }, from: { type: 'string' }, to: { type: 'string' } } as const
@@ -39,13 +39,14 @@ interface How {
   readonly url?: string
   readonly 'dry-run'?: boolean
   readonly detach?: boolean
+  readonly yes?: boolean
 }
 
 async function begin(job: string, asked: Readonly<Record<string, unknown>>, how: How, context: VerbContext): Promise<Exit> {
   const { env, out } = context
   const worker = findWorker(how.url, env)
   const json = how.json === true
-  const body = { ...asked, dryRun: how['dry-run'] === true, triggeredBy: 'manual' }
+  const body = { ...asked, dryRun: how['dry-run'] === true, ...(how.yes === true ? { acceptDeletes: true } : {}), triggeredBy: 'manual' }
   const begun = await worker.post(`/api/etl/${encodeURIComponent(job)}/runs`, body, begunSchema)
   if (!json) for (const remark of begun.remarks) out(remark)
   if (how.detach === true) {

@@ -67,6 +67,7 @@ export function memoryEtlControl({ clock, etl }: { readonly etl: MemoryEtl; read
       if (going !== undefined) return { status: 'busy', run: going }
       const { watermark } = stateOf(request.job)
       const run: EtlRun = {
+        acceptDeletes: false,
         ...request,
         ...COUNTS,
         ...NOTHING_YET,

@@ -13,7 +13,8 @@ const START = `with made as (
   insert into ops.etl_control (execution_id, job, load_type, triggered_by, watermark_start, code_version)
   values ($1, $2, $3, $4, ops.get_last_successful_watermark($2), $8) on conflict do nothing
   returning execution_id)
-, asked as (insert into ops.etl_checkpoint (execution_id, span_from, span_to, dry_run) select execution_id, $5::timestamptz, $6::timestamptz, $7::boolean from made)
+, asked as (insert into ops.etl_checkpoint (execution_id, span_from, span_to, dry_run, accept_deletes)
+  select execution_id, $5::timestamptz, $6::timestamptz, $7::boolean, $9::boolean from made)
 select exists (select from made) as made`
 
 const CANCEL = `with asked as (
@@ -72,9 +73,12 @@ export function postgresEtlControl({ db }: { readonly db: Db }): EtlControl {
     UUID.test(id) ? ((await runs({ text: FIND, values: [id] }, options))[0] ?? null) : null
   const goingOf = async (job: string, options: Cancellable) => (await runs({ text: GOING_OF, values: [job] }, options))[0]
 
-  const start = async ({ codeVersion, dryRun, from, id, job, loadType, to, triggeredBy }: EtlRequest, options: Cancellable): Promise<Started> => {
+  const start = async (
+    { acceptDeletes = false, codeVersion, dryRun, from, id, job, loadType, to, triggeredBy }: EtlRequest,
+    options: Cancellable,
+  ): Promise<Started> => {
     for (let attempt = 1; attempt <= STARTS; attempt += 1) {
-      const [made] = await rowsOf({ text: START, values: [id, job, loadType, triggeredBy, from, to, dryRun, codeVersion] }, options)
+      const [made] = await rowsOf({ text: START, values: [id, job, loadType, triggeredBy, from, to, dryRun, codeVersion, acceptDeletes] }, options)
       const run = await find(id, options)
       if (run !== null) return { status: made?.['made'] === 't' ? 'started' : 'repeated', run }
       const going = await goingOf(job, options)

@@ -7,7 +7,7 @@ export const iso = (expression: string): string => `to_char(${expression} at tim
 /** Of `ops.etl_control as c` joined with `ops.etl_checkpoint as p`. */
 export const RUN_COLUMNS = `c.execution_id, c.job, c.load_type, c.triggered_by, c.status, ${iso('c.started_at')} as started_at, ${iso('c.completed_at')} as completed_at,
   c.duration_seconds, ${iso('c.watermark_start')} as watermark_start, ${iso('c.watermark_end')} as watermark_end, ${iso('p.span_from')} as span_from, ${iso('p.span_to')} as span_to,
-  coalesce(p.dry_run, false) as dry_run, coalesce(p.cancel_asked, false) as cancel_asked, c.rows_extracted, c.rows_inserted, c.rows_updated, c.rows_unchanged, c.rows_deleted, c.rows_rejected,
+  coalesce(p.dry_run, false) as dry_run, coalesce(p.accept_deletes, false) as accept_deletes, coalesce(p.cancel_asked, false) as cancel_asked, c.rows_extracted, c.rows_inserted, c.rows_updated, c.rows_unchanged, c.rows_deleted, c.rows_rejected,
   coalesce(p.caught_by_overlap, 0) as caught_by_overlap, coalesce(p.caught_by_reconcile, 0) as caught_by_reconcile, coalesce(p.unknown_words, 0) as unknown_words,
   coalesce(p.pages, 0) as pages, coalesce(p.seen, 0) as seen, p.expected, c.attempt, c.error_message, c.error_traceback, ${iso('p.retry_at')} as retry_at, c.code_version`
 
@@ -40,6 +40,7 @@ export function runOf(row: Row): EtlRun {
     from: text('span_from'),
     to: text('span_to'),
     dryRun: text('dry_run') === 't',
+    acceptDeletes: text('accept_deletes') === 't',
     cancelAsked: text('cancel_asked') === 't',
     extracted: count('rows_extracted'),
     inserted: count('rows_inserted'),

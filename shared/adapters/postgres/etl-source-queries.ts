@@ -78,6 +78,16 @@ export function estimateQuery(job: EtlJob, relation: EtlRelation, { from, to }: 
   return { text: `explain (format json) select ${job.key.map(quoted).join(', ')} from ${originOf(job)}${text}`, values }
 }
 
+/** How many of these keys there are. */
+export function presentQuery(job: EtlJob, { columns }: EtlRelation, keys: readonly (readonly string[])[]): ReadQuery {
+  const names = job.key.map(quoted).join(', ')
+  const arrays = job.key.map((name, nth) => `$${nth + 1}::${columns[name] ?? 'text'}[]`).join(', ')
+  return {
+    text: `select count(*) as there from (select ${names} from ${originOf(job)} where (${names}) in (select * from unnest(${arrays}))) as found`,
+    values: job.key.map((_, nth) => keys.map((texts) => texts[nth] ?? null)),
+  }
+}
+
 /** Finds the cursor's scan in a plan, by a moment that stands nowhere else. */
 export const PROBE = '1999-12-31 23:59:59.999999'
 

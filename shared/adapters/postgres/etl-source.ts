@@ -16,6 +16,7 @@ import {
   originOf,
   pageQuery,
   passagesOf,
+  presentQuery,
   type Reading,
   relationName,
 } from './etl-source-queries.ts'
@@ -75,6 +76,10 @@ export function postgresEtlSource({ db }: { readonly db: ReadOnlyDb }): EtlSourc
     digests: async (of, { after, ranges, rows: size }, options) => {
       const { rows } = await db.read(digestQuery(await readingOf(of, options), after, ranges, size), options)
       return rows.map((row) => ({ last: of.job.key.map((_, nth) => String(row[`last_${nth}`])), rows: Number(row['rows']), sum: String(row['sum']) }))
+    },
+    has: async (job, keys, options) => {
+      const { rows } = await db.read(presentQuery(job, await relationOf(job, options), keys), options)
+      return Number(rows[0]?.['there'])
     },
     estimate: async (job, span, options) => guessOf((await db.read(estimateQuery(job, await relationOf(job, options), span), options)).rows[0]?.['QUERY PLAN']),
   }

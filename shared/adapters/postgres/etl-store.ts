@@ -62,6 +62,9 @@ select ${RUN_COLUMNS} from ended as c left join ops.etl_checkpoint as p on p.exe
 
 const RELEASE = `update ops.etl_job as j set leased_until = '-infinity' ${HELD}`
 
+/** A sample is drawn from so many rows of a table that has more: its pages are taken whole. */
+const SAMPLED_FROM = 20_000
+
 export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
   const rowsOf = async (statement: Statement & { readonly name?: string }, options: Cancellable): Promise<readonly Row[]> =>
     (await db.query(statement, options)).rows
@@ -135,6 +138,15 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       if ((await rowsOf({ text: PUBLISHED, values: [...right(lease), upTo] }, options)).length === 0) throw fenced(lease)
     },
     differing: async (of, options) => (await rowsOf(differingStatement(of), options)).map((row) => Number(row['nth'])),
+    sample: async (job, most, options) => {
+      const table = `silver.${quoted(job.into)}`
+      const [size] = await rowsOf({ text: 'select reltuples as rows from pg_class where oid = to_regclass($1)', values: [table] }, options)
+      const percent = Math.min(100, (SAMPLED_FROM * 100) / Math.max(1, numberOf(size ?? {}, 'rows') ?? 0))
+      const key = job.key.map((name, nth) => `${quoted(name)}::text as key_${nth}`).join(', ')
+      const text = `select ${key} from ${table} tablesample system ($1::real) where _deleted_at is null order by random() limit $2`
+      const rows = await rowsOf({ text, values: [percent, most] }, options)
+      return rows.map((row) => job.key.map((_, nth) => textOf(row, `key_${nth}`) ?? ''))
+    },
     pass: (lease, { position, rows }, options) => held(lease, { text: PASS, values: [...right(lease), position, rows] }, options),
     suspend: (lease, { error, errorTraceback, retryMs }, options) =>
       held(lease, { text: SUSPEND, values: [...right(lease), error, errorTraceback, retryMs] }, options),

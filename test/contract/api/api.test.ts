@@ -60,15 +60,7 @@ describe('/ready', () => {
     const response = await createWorld().call('GET', '/ready')
     expect(response.status).toBe(200)
     const ready = (await response.json()) as { parts: { name: string; ok: boolean; latencyMs: number; reason: string | null }[] }
-    expect(ready.parts.map(({ name }) => name)).toEqual([
-      'analytics',
-      'kafka',
-      'supabase',
-      'elasticsearch',
-      'consumer postgres',
-      'consumer elasticsearch',
-      'etl conversations',
-    ])
+    expect(ready.parts.map(({ name }) => name)).toEqual(['analytics', 'kafka', 'supabase', 'elasticsearch', 'consumer postgres', 'consumer elasticsearch'])
     expect(ready.parts.every(({ ok, latencyMs, reason }) => ok && latencyMs >= 0 && reason === null)).toBe(true)
   })
 

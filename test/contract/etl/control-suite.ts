@@ -48,6 +48,15 @@ export function etlControlContract(name: string, make: () => Promise<ControlSubj
       return { control, job, started, end, state }
     }
 
+    test('a run knows whether it may empty the copy', async () => {
+      const { control, end, started } = world()
+      for (const acceptDeletes of [true, false]) {
+        const run = await started({ acceptDeletes })
+        expect(await control.find(run.id, options)).toMatchObject({ acceptDeletes })
+        await end(run, 'success', null)
+      }
+    })
+
     test('a job that never ran has no watermark, no run, and an entry all the same', async () => {
       const { job, state } = world()
       expect(await state()).toEqual({

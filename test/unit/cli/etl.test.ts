@@ -191,6 +191,7 @@ describe('run', () => {
   test.each([
     [['--full'], { full: true, dryRun: false }],
     [['--dry-run'], { dryRun: true }],
+    [['--full', '--yes'], { full: true, dryRun: false, acceptDeletes: true }],
     [['--from', '2026-11-01T00:00:00-03:00', '--to', '2026-11-02'], { from: '2026-11-01T03:00:00.000Z', to: '2026-11-02T00:00:00.000Z', dryRun: false }],
   ])('%j is asked for as such', async (args, body) => {
     const { asked } = await run(['run', 'conversations', ...args], { [RUNS]: [begun(done)] })
