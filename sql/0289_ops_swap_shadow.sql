@@ -1,9 +1,11 @@
 -- silver."<live>" and silver."<live>__shadow" change places in one transaction, which also ends the swap's job: done twice it is done once. Writers wait
--- from the first lock on; what they wrote before is copied under it, so nothing in the live one is newer than in its successor. Readers wait for
+-- from the first lock on; what they wrote before is copied under it, so nothing in the live one is newer than in its successor: all of it is looked at, or,
+-- where the shadow has all of before the transaction `since` and the live one still is the `file` that was followed then, what is younger. Readers wait for
 -- the renames alone. Views on the live one, its grants, policies and triggers follow. `held` false: the epoch is over, and nothing was done;
 -- `obstacles`: what stands in the way, and nothing was done.
+drop function if exists ops.swap_shadow(text, text, integer, bigint, bigint, text);
 create or replace function ops.swap_shadow(
-  consumer text, topic text, "partition" integer, epoch bigint, job bigint, live text, out held boolean, out obstacles text, out copied bigint
+  consumer text, topic text, "partition" integer, epoch bigint, job bigint, live text, since xid8, file oid, out held boolean, out obstacles text, out copied bigint
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -33,10 +35,13 @@ begin
   -- A wait in which nobody else waits for long; who asked tries again.
   perform set_config('lock_timeout', '500ms', true);
   execute format('lock table silver.%I, silver.%I in exclusive mode', live, former);
-  select f.copied into copied from ops.follow_shadow(live, 0, 4294967295) as f;
+  select f.copied into copied
+  from ops.follow_shadow(live, 0, 4294967295, case when pg_relation_filenode(old_one) = file then since end) as f;
   -- What a TRUNCATE has ended meanwhile, and only the shadow still has.
   select f.version into floor from ops.replay_job as j join ops.floor as f on f.source_table = j.source_table where j.id = $5;
-  execute format('delete from silver.%I where _version < $1 and _deleted_at is null', former) using coalesce(floor, 0);
+  if floor is not null then
+    execute format('delete from silver.%I where _version < $1 and _deleted_at is null', former) using floor;
+  end if;
 
   -- Printed while the old names are there; carried out once they stand for the new one.
   select array_agg(t.script order by t.rank, t.script) into scripts from (
@@ -86,4 +91,4 @@ begin
 end
 $$;
 
-revoke all on function ops.swap_shadow(text, text, integer, bigint, bigint, text) from public;
+revoke all on function ops.swap_shadow(text, text, integer, bigint, bigint, text, xid8, oid) from public;

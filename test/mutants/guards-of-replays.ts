@@ -83,10 +83,36 @@ export const guardsOfReplays: readonly Guard[] = [
   {
     name: 'following never puts an old row over a new one',
     file: 'sql/0287_ops_follow_shadow.sql',
-    line: `not exists (select from %1$s as s where %5$s and s._version >= l._version)
-     on conflict (%6$s) do update set %7$s where excluded._version > t._version'`,
-    sabotage: `true
-     on conflict (%6$s) do update set %7$s'`,
+    line: 'do update set %7$s where excluded._version > t._version',
+    sabotage: 'do update set %7$s',
+    tests: ON_POSTGRES,
+  },
+  {
+    name: 'a block of a comparison has its last key',
+    file: `${POSTGRES}/shadow-comparison.ts`,
+    line: '(${keyColumns}) <= (',
+    sabotage: '(${keyColumns}) < (',
+    tests: ON_POSTGRES,
+  },
+  {
+    name: 'what was under way when a round of following began is looked at again',
+    file: `${POSTGRES}/shadows.ts`,
+    line: 'pg_snapshot_xmin(pg_current_snapshot())',
+    sabotage: 'pg_snapshot_xmax(pg_current_snapshot())',
+    tests: ON_POSTGRES,
+  },
+  {
+    name: 'a table that was written anew is followed anew',
+    file: `${POSTGRES}/shadows.ts`,
+    line: 'last === null || last.file !== file',
+    sabotage: 'last === null',
+    tests: ON_POSTGRES,
+  },
+  {
+    name: 'a swap looks at all of a table that was written anew',
+    file: 'sql/0289_ops_swap_shadow.sql',
+    line: 'case when pg_relation_filenode(old_one) = file then since end',
+    sabotage: 'since',
     tests: ON_POSTGRES,
   },
   {
@@ -99,8 +125,8 @@ export const guardsOfReplays: readonly Guard[] = [
   {
     name: 'a swap copies under its lock',
     file: 'sql/0289_ops_swap_shadow.sql',
-    line: 'ops.follow_shadow(live, 0, 4294967295) as f',
-    sabotage: 'ops.follow_shadow(live, 4294967295, 0) as f',
+    line: 'ops.follow_shadow(live, 0, 4294967295, case',
+    sabotage: 'ops.follow_shadow(live, 4294967295, 0, case',
     tests: ON_POSTGRES,
   },
   {

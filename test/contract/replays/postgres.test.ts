@@ -1,68 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { postgresControl } from '../../../shared/adapters/postgres/control.ts'
-import { postgresReplays } from '../../../shared/adapters/postgres/replays.ts'
 import { postgresShadows } from '../../../shared/adapters/postgres/shadows.ts'
-import { postgresSink } from '../../../shared/adapters/postgres/sink.ts'
-import { createReplay } from '../../../shared/engine/replay.ts'
 import { decode, type Event } from '../../../shared/events/envelope.ts'
 import { recordOf } from '../../../shared/events/kept-event.ts'
 import { leads } from '../../../shared/tables/leads.ts'
-import { systemClock } from '../../../shared/adapters/clock.ts'
-import { eventually } from '../../support/poll.ts'
-import { realPostgres } from '../sink/postgres-server.ts'
-import { leadEvent, nextVersion, signal, truncateEvent } from '../sink/subject.ts'
-
-const postgres = realPostgres()
-const options = { signal }
-const TABLE = 'public.leads'
-const WHOLE = { table: TABLE, key: null, since: null, until: null }
-const NAMES = { live: 'silver.leads', shadow: 'silver.leads__shadow' }
-const SILENT = { info: () => {}, warn: () => {}, error: () => {} }
-
-async function open() {
-  const url = await postgres.analytics()
-  const db = postgres.pool(url)
-  const client = await postgres.client(url)
-  const control = postgresControl({ db })
-  const replays = postgresReplays({ db })
-  const shadows = postgresShadows({ db, tables: [leads] })
-  const sink = postgresSink({ db, tables: [leads], bronze: true, silver: true })
-  const place = { consumer: 'test', topic: 'afluente.public.leads', partition: 0 }
-  const fence = { ...place, epoch: await control.take({ ...place, owner: 'stream' }, options) }
-  const replayer = createReplay({
-    consumer: 'test',
-    owner: 'replayer',
-    tables: [leads],
-    sink: postgresSink({ db, tables: [leads], bronze: false, silver: true }),
-    shadows,
-    control,
-    replays,
-    clock: systemClock(),
-    log: SILENT,
-    random: Math.random,
-  })
-  return {
-    client,
-    replays,
-    shadows,
-    control,
-    write: (...events: readonly Event[]) => sink.write({ table: leads, events, fence, nextOffset: '0' }, options),
-    ask: (kind: 'replay' | 'shadow' = 'replay') => replays.start({ kind, consumer: 'test', range: WHOLE, actor: 'operator' }, options),
-    swap: () => replays.swap({ consumer: 'test', table: TABLE, actor: 'operator' }, options),
-    pass: () => replayer(options),
-    waiting: (count: number) =>
-      eventually(`${count} statements wait for a lock`, async () => (await client.query('select from pg_locks where not granted')).rows.length === count),
-    take: () => control.take({ consumer: 'test', topic: `${place.topic}.shadow`, partition: 0, owner: 'me' }, options),
-    rows: async (table = 'silver.leads') =>
-      (
-        await client.query<{ id: string; name: string | null; version: string }>(
-          `select id::text, name, _version::text as version from ${table} order by _version`,
-        )
-      ).rows,
-  }
-}
+import { leadEvent, nextVersion, truncateEvent } from '../sink/subject.ts'
+import { NAMES, open, options, postgres, TABLE } from './postgres-world.ts'
 
 const named = (events: readonly Event[]) => events.map(({ key, version }) => ({ key, version }))
 
@@ -191,6 +135,32 @@ describe('a shadow of a table', () => {
     expect(JSON.stringify(await report(world))).not.toContain('by hand')
   })
 
+  test('is compared in blocks of keys, however many: nothing is left out or counted twice', async () => {
+    const { client, db, shadows } = await made()
+    await shadows.make(leads, options)
+    await client.query(`delete from silver.leads;
+      insert into silver.leads (id, name, score, _version, _synced_at) select md5('both' || i)::uuid, 'a', i % 2, i, '2020-01-01' from generate_series(1, 20) as i;
+      insert into silver.leads (id, name, _version, _synced_at) select md5('live' || i)::uuid, 'a', i, '2020-01-01' from generate_series(1, 7) as i;
+      insert into silver.leads (id, _version, _deleted_at, _synced_at) select md5('gone' || i)::uuid, i, '2020-01-01', '2020-01-01' from generate_series(1, 3) as i;
+      insert into silver.leads__shadow select * from silver.leads where name is null or score is not null;
+      update silver.leads__shadow set score = 5 where score = 1;
+      insert into silver.leads__shadow (id, name, _version, _synced_at) select ('ffffffff-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'a', i, '2020-01-01' from generate_series(1, 9) as i`)
+    const compared = async (rowsAtOnce: number) => {
+      const told: number[] = []
+      const of = { table: leads, names: NAMES, since: new Date().toISOString(), told: async (rows: number) => void told.push(rows) }
+      return { told, found: await postgresShadows({ db, tables: [leads], rowsAtOnce }).compare(of, options) }
+    }
+    const whole = await compared(1_000)
+    expect(whole.found).toMatchObject({ live: 27, shadow: 29, onlyLive: 7, onlyShadow: 9, different: 10, newer: 0 })
+    expect(Object.values(whole.found.samples).map((some) => some.length)).toEqual([5, 5, 5])
+    for (const rows of [1, 2, 5, 28, 30, 39]) {
+      const { found, told } = await compared(rows)
+      expect({ ...found, samples: null }).toEqual({ ...whole.found, samples: null })
+      expect(Object.values(found.samples).map((some) => some.length)).toEqual([5, 5, 5])
+      if (rows < 28) expect(told.length).toBeGreaterThanOrEqual(30 / rows)
+    }
+  })
+
   test('is not told as different for what came meanwhile', async () => {
     const world = await made()
     const { ask, client, events, pass } = world
@@ -308,6 +278,40 @@ describe('a shadow of a table', () => {
     expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'new'])
   })
 
+  test('takes along what was under way when the last round began, though it looks at little then', async () => {
+    const { ask, client, events, follow, pass, rows, swapFrom, url } = await made()
+    await ask('shadow')
+    await pass()
+    const writer = await postgres.client(url)
+    await writer.query('begin')
+    await writer.query(`update silver.leads set name = 'late', _version = _version + 1000 where _version = $1`, [events.at(-1)?.version])
+    // Others come and go meanwhile.
+    await client.query(`update silver.leads set score = 1 where _version = $1`, [events[0]?.version])
+    const place = await follow(await follow(null))
+    await writer.query('commit')
+    expect(await swapFrom(place)).toEqual({ status: 'swapped', copied: 1 })
+    expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'late'])
+  })
+
+  test.each([1, 2])('takes along what lies elsewhere since the table was written anew while it was followed: round %i of 2', async (round) => {
+    const { client, db, follow, ids, shadows, swapFrom } = await made()
+    await shadows.make(leads, options)
+    await client.query(
+      `insert into silver.leads (id, name, company, _version) select gen_random_uuid(), 'many', repeat('x', 700), i from generate_series(1, 200) as i`,
+    )
+    const steps = postgresShadows({ db, tables: [leads], blocksAtOnce: 3 })
+    const first = await steps.follow({ table: leads, names: NAMES, from: null }, options)
+    expect(first.ended).toBe(false)
+    await client.query(`delete from silver.leads where _version <= 40`)
+    await client.query('vacuum full silver.leads')
+    let place = await follow(first.next)
+    if (round === 1) place = await follow(place)
+    const before = await ids()
+    await swapFrom(place)
+    expect(before.length).toBeGreaterThan(100)
+    expect((await ids()).filter((id) => before.includes(id))).toEqual(before)
+  })
+
   test('waits for a write that is under way, and takes it along', async () => {
     const { ask, client, events, pass, rows, swap, waiting } = await made()
     await ask('shadow')
@@ -322,13 +326,15 @@ describe('a shadow of a table', () => {
     expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'late'])
   })
 
-  test('keeps what it has newer than the live one', async () => {
-    const { ask, client, events, pass, rows, swap } = await made()
+  test.each(['before it is followed', 'after'])('keeps what it has newer than the live one: %s', async (when) => {
+    const { ask, client, events, follow, pass, rows, swapFrom } = await made()
     await ask('shadow')
     await pass()
-    await client.query(`update silver.leads set name = 'old', _version = _version - 1000 where _version = $1`, [events[0]?.version])
-    await swap()
-    await pass()
+    const older = () => client.query(`update silver.leads set name = 'old', _version = _version - 1000 where _version = $1`, [events[0]?.version])
+    if (when !== 'after') await older()
+    const place = await follow(null)
+    if (when === 'after') await older()
+    await swapFrom(place)
     expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'c'])
   })
 
