@@ -293,22 +293,32 @@ describe('a shadow of a table', () => {
     expect((await rows()).map(({ name }) => name)).toEqual(['a', 'b', 'late'])
   })
 
-  test.each([1, 2])('takes along what lies elsewhere since the table was written anew while it was followed: round %i of 2', async (round) => {
+  test.each([
+    ['before a step, and a round after it', 2, true],
+    ['just when the last step begins', 2, false],
+  ])('takes along what lies elsewhere since the table was written anew while it was followed: %s', async (_, at, again) => {
     const { client, db, follow, ids, shadows, swapFrom } = await made()
     await shadows.make(leads, options)
     await client.query(
       `insert into silver.leads (id, name, company, _version) select gen_random_uuid(), 'many', repeat('x', 700), i from generate_series(1, 200) as i`,
     )
-    const steps = postgresShadows({ db, tables: [leads], blocksAtOnce: 3 })
-    const first = await steps.follow({ table: leads, names: NAMES, from: null }, options)
-    expect(first.ended).toBe(false)
-    await client.query(`delete from silver.leads where _version <= 40`)
-    await client.query('vacuum full silver.leads')
-    let place = await follow(first.next)
-    if (round === 1) place = await follow(place)
+    let steps = 0
+    const anew = async () => {
+      await client.query('delete from silver.leads where _version <= 80')
+      await client.query('vacuum full silver.leads')
+    }
+    const query: typeof db.query = async (asked, of) => {
+      if (asked.text.includes('follow_shadow') && ++steps === at && !again) await anew()
+      return db.query(asked, of)
+    }
+    const two = postgresShadows({ db: { query }, tables: [leads], blocksAtOnce: 12 })
+    const first = await two.follow({ table: leads, names: NAMES, from: null }, options)
+    if (again) await anew()
+    const second = await two.follow({ table: leads, names: NAMES, from: first.next }, options)
+    const place = again ? await follow(second.next) : second.next
     const before = await ids()
     await swapFrom(place)
-    expect(before.length).toBeGreaterThan(100)
+    expect([first.ended, before.length]).toEqual([false, 120])
     expect((await ids()).filter((id) => before.includes(id))).toEqual(before)
   })
 

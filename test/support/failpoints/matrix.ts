@@ -14,7 +14,7 @@ export interface Ending {
 
 const PAUSE_MS = 50
 
-const goesOn: Ending = { name: 'the step fails, and its owner goes on', fault: { what: 'fails', ms: 0 }, zombie: false, instances: 2 }
+export const goesOn: Ending = { name: 'the step fails, and its owner goes on', fault: { what: 'fails', ms: 0 }, zombie: false, instances: 2 }
 const takenOver: Ending = { name: 'its owner is killed, and a new one takes over', fault: { what: 'dies', ms: 0 }, zombie: false, instances: 2 }
 export const zombie: Ending = {
   name: 'its owner wakes up as a zombie, after a new one has done it all',
