@@ -5,6 +5,7 @@ import { postgresShadows } from '../../../shared/adapters/postgres/shadows.ts'
 import { decode, type Event } from '../../../shared/events/envelope.ts'
 import { recordOf } from '../../../shared/events/kept-event.ts'
 import { leads } from '../../../shared/tables/leads.ts'
+import { eventually } from '../../support/poll.ts'
 import { leadEvent, nextVersion, truncateEvent } from '../sink/subject.ts'
 import { NAMES, open, options, postgres, TABLE } from './postgres-world.ts'
 
@@ -302,6 +303,13 @@ describe('a shadow of a table', () => {
     await client.query(
       `insert into silver.leads (id, name, company, _version) select gen_random_uuid(), 'many', repeat('x', 700), i from generate_series(1, 200) as i`,
     )
+    // Whoever was open before, an autovacuum of another test say, would have all of it looked at.
+    await eventually('nobody older than those rows is open', async () => {
+      const { rows } = await client.query<{ none: boolean }>(
+        'select age(pg_snapshot_xmin(pg_current_snapshot())::xid) < min(age(xmin)) as none from silver.leads',
+      )
+      return rows[0]?.none === true
+    })
     let steps = 0
     const anew = async () => {
       await client.query('delete from silver.leads where _version <= 80')
