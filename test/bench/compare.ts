@@ -1,19 +1,15 @@
 /** Two versions of this project, measured by turns in one run by one bench: the machine's other work falls on both alike. */
-import { randomUUID } from 'node:crypto'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { loadavg } from 'node:os'
 import { byTurns, rounded } from './by-turns.ts'
-import { type CpuPerRow, untilIdle } from './cpu.ts'
+import { cpuOfProduct, type CpuPerRow, INSERTS, untilIdle } from './cpu.ts'
 import { type Compared, comparedLine, compareFigures, type Figure } from './figures.ts'
-import { captureAlone, endToEnd, type Moved, sinkAlone } from './hops.ts'
+import { eachHop, endToEnd, type Moved } from './hops.ts'
 import { latencyAt } from './latency.ts'
 import type { BenchOptions } from './options.ts'
 import { percentilesOf } from './percentiles.ts'
 import { type Report, words } from './report.ts'
 import type { BenchStack } from './stack.ts'
-import { stackOfTree } from './stack-of-tree.ts'
-import { perSecond } from './throughput-rows.ts'
+import { temporaryStack } from './stack-of-tree.ts'
 import { layOut, type Tree } from './trees.ts'
 import { leadsWorkload } from './workload.ts'
 
@@ -26,28 +22,16 @@ export interface Sides {
   close(): Promise<void>
 }
 
-/** Both stacks, each from a folder of its own under the system's temporary one. What was started and written is gone after `close`, or after a failure. */
+/** Both stacks, side by side. */
 export async function startSides([base, other]: readonly [Tree, Tree], signal: AbortSignal): Promise<Sides> {
-  const folder = await mkdtemp(join(tmpdir(), 'afluente-compare-'))
-  // Postgres may run as another user.
-  await chmod(folder, 0o755)
-  const started: BenchStack[] = []
-  const close = async (): Promise<void> => {
-    await Promise.allSettled(started.map((stack) => stack.close()))
-    await rm(folder, { recursive: true, force: true })
-  }
-  const start = async (tree: Tree, side: 'base' | 'other'): Promise<BenchStack> => {
-    signal.throwIfAborted()
-    words(`compare: starting ${tree.name} …`)
-    await layOut(tree, join(folder, side))
-    const stack = await stackOfTree({ folder: join(folder, side), home: join(folder, `${side}-home`), name: tree.name, signal })
-    started.push(stack)
-    return stack
-  }
+  const start = (tree: Tree) => temporaryStack({ name: tree.name, layOut: (folder) => layOut(tree, folder), signal })
+  const first = await start(base)
   try {
-    return { names: [base.name, other.name], base: await start(base, 'base'), other: await start(other, 'other'), close }
+    const second = await start(other)
+    const close = async (): Promise<void> => void (await Promise.allSettled([first.close(), second.close()]))
+    return { names: [base.name, other.name], base: first, other: second, close }
   } catch (error) {
-    await close()
+    await first.close()
     throw error
   }
 }
@@ -95,15 +79,11 @@ async function latencyFigures(stack: BenchStack, seconds: number): Promise<reado
 }
 
 async function hopFigures(stack: BenchStack, rows: number): Promise<readonly Figure[]> {
-  const mark = `bench ${randomUUID()}`
-  await stack.part('edge', 'stop')
-  await stack.consumer('postgres', 'stop')
-  const insertMs = await leadsWorkload.insert(stack.source, mark, rows)
-  const capture = await captureAlone(stack, leadsWorkload, rows)
-  const sink = await sinkAlone(stack, 'postgres', () => leadsWorkload.span(stack.analytics, 'silver', mark))
-  await stack.consumer('postgres', 'resume')
+  const { capture, sink, source } = await eachHop(stack, leadsWorkload, rows)
   return [
-    { name: 'the source alone', unit: 'rows/s', value: perSecond(rows, insertMs) },
+    ...figure('the source alone', 'rows/s', source.rowsPerSecond),
+    // What inserts is a session of this bench; the trigger's work is its.
+    ...figure('the source alone, CPU', 'µs of CPU a row', source.cpuPerRow?.[INSERTS] ?? null),
     ...figure('capture alone, from its cold start to the first events', 'ms', capture.firstEventMs),
     ...figure('capture alone, from then on', 'rows/s', capture.steadyRowsPerSecond),
     ...cpuFigures('capture alone', capture.cpuPerRow ?? {}),
@@ -117,8 +97,7 @@ function movedFigures(name: string, { cpuPerRow, rowsPerSecond }: Moved): readon
 
 /** The whole, and each part. The bench's own work is in neither. */
 function cpuFigures(name: string, cpuPerRow: CpuPerRow): readonly Figure[] {
-  const parts = Object.entries(cpuPerRow).filter(([part]) => !part.startsWith('bench'))
-  const total = parts.reduce((sum, [, value]) => sum + value, 0)
+  const { parts, total } = cpuOfProduct(cpuPerRow)
   return [[`${name}, CPU`, total] as const, ...parts.map(([part, value]) => [`${name}, CPU of ${part}`, value] as const)].flatMap(([of, value]) =>
     figure(of, 'µs of CPU a row', value),
   )

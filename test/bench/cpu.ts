@@ -7,6 +7,14 @@ import type { BenchStack } from './stack.ts'
 export type CpuPerRow = Readonly<Record<string, number>>
 
 const TICK_MS = 10
+/** What Postgres does for this bench's own sessions: their inserts, with the trigger's work, and their looks. */
+export const INSERTS = "bench's inserts and looks"
+
+/** Without what this bench itself takes. */
+export function cpuOfProduct(cpuPerRow: CpuPerRow): { readonly parts: readonly (readonly [string, number])[]; readonly total: number } {
+  const parts = Object.entries(cpuPerRow).filter(([part]) => part !== 'bench' && part !== INSERTS)
+  return { parts, total: parts.reduce((sum, [, value]) => sum + value, 0) }
+}
 
 /** Begins to count; what it gives ends the count and divides it by `rows`. Null without /proc. */
 export async function countCpu(stack: BenchStack): Promise<((rows: number) => Promise<CpuPerRow>) | null> {
@@ -41,7 +49,8 @@ async function used({ info, source }: BenchStack): Promise<Map<string, number> |
   const tree = processTree()
   if (tree === null) return null
   const { rows } = await source.query<{ pid: number; part: string }>(
-    `select pid, case when application_name = 'afluente-bench' then 'bench''s inserts and looks' else concat('postgres ', datname) end as part from pg_stat_activity where datname is not null`,
+    `select pid, case when application_name = 'afluente-bench' then $1 else concat('postgres ', datname) end as part from pg_stat_activity where datname is not null`,
+    [INSERTS],
   )
   const partOf = new Map(rows.map(({ pid, part }) => [pid, part]))
   const sums = new Map<string, number>()

@@ -21,6 +21,29 @@ export interface Moved {
   readonly cpuPerRow: CpuPerRow | null
 }
 
+export interface Hops {
+  readonly source: Moved
+  readonly capture: Moved & Pace
+  readonly sink: Moved
+}
+
+/** The source, capture and the Postgres sink, one after the other, each with nothing else at work: so capture finds all rows waiting, and the sink too. */
+export async function eachHop(stack: BenchStack, workload: Workload, rows: number): Promise<Hops> {
+  const mark = `bench ${randomUUID()}`
+  // Stopped while it holds its lease, the next one would have to wait until that has run out.
+  const resting = async () => (await stack.source.query('select from afluente.shards where leased_until > clock_timestamp()')).rowCount === 0
+  await until('capture to rest', resting, 50, LONGEST_MS)
+  await stack.part('edge', 'stop')
+  await stack.consumer('postgres', 'stop')
+  const cpu = await countCpu(stack)
+  const ms = await workload.insert(stack.source, mark, rows)
+  const source = { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), cpuPerRow: (await cpu?.(rows)) ?? null }
+  const capture = await captureAlone(stack, workload, rows)
+  const sink = await sinkAlone(stack, 'postgres', () => workload.span(stack.analytics, 'silver', mark))
+  await stack.consumer('postgres', 'resume')
+  return { source, capture, sink }
+}
+
 /** Outbox to Kafka. The rows are in the outbox and the functions' host is stopped: the time runs from the ring after its start. */
 export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload, 'topics'>, rows: number): Promise<Moved & Pace> {
   const admin = stack.kafka.admin()

@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`. Exit 0 well, 1 a fault, 2 wrong use. */
 import { describe } from '../../infra/local/fault.ts'
 import { backfill } from './backfill.ts'
+import { claims } from './capture-claims.ts'
 import { captureSource } from './capture-source.ts'
 import { capture } from './capture.ts'
 import { compare, startSides } from './compare.ts'
@@ -12,6 +13,9 @@ import { type BenchOptions, readOptions, usage } from './options.ts'
 import { reconcile, withoutSchedule } from './reconcile.ts'
 import { redrive } from './redrive.ts'
 import { createReport, words } from './report.ts'
+import { byDefinition, casesOf } from './scale-cases.ts'
+import { scaleTable, type Measured } from './scale-table.ts'
+import { scale, scaleStack } from './scale.ts'
 import { short } from './short.ts'
 import { ownStack, runningStack } from './stack.ts'
 import { silverOnly, throughput } from './throughput.ts'
@@ -51,6 +55,20 @@ async function bench(options: BenchOptions): Promise<void> {
       () => captureSource(ending.signal),
       async (source) => capture(source, await createReport(name, source), options),
     )
+  if (name === 'scale') {
+    const measured: Measured[] = []
+    for (const cases of byDefinition(casesOf(options)))
+      await withStack(
+        () => scaleStack(cases[0].definition, ending.signal),
+        async (stack) => void measured.push(...(await scale(stack, await createReport(name, stack), cases))),
+      )
+    words(`\n${scaleTable(measured).join('\n')}\n`)
+    if (!options.only.includes('backlog')) return
+    return await withStack(
+      () => captureSource(ending.signal),
+      async (source) => claims(source, await createReport(name, source), options.claims),
+    )
+  }
   if (name === 'counters')
     return await withStack(
       () => countersBench(ending.signal),

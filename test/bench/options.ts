@@ -10,6 +10,7 @@ npm run bench -- etl        [--rows 500000] [--view-rows 50000]
 npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
 npm run bench -- short      [--rows 20000] [--seconds 5]
 npm run bench -- compare    COMMIT [OTHER] [--rounds 6] [--rows 20000] [--seconds 5] [--only end-to-end,hops,latency]
+npm run bench -- scale      [--rows 100000] [--backlog 1000000] [--claims 1000000] [--only rows,tables,partitions,consumers,backlog]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
   --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
@@ -20,6 +21,9 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
   redrive        dead letters, --rows of them, sent through again into each sink
   compare        COMMIT against OTHER, or against the working tree as it stands: a stack of each, measured by turns, and the ratios
                  with their range; both are measured by this bench, so a commit needs none of its own
+  scale          each hop and all together while one thing is turned up: rows of 200 B, 2 kB (half of --rows) and 20 kB (a tenth),
+                 1 and 20 tables, 1, 4 and 16 partitions, 1 and 4 instances of the consumer, a tenth of --backlog and all of it
+                 waiting in the outbox and in the topic; then claim alone with --claims changes. A stack of its own for each definition
   short          what CI prints: --seconds of 50 rows/s into both sinks, then --rows into silver and bronze
   etl            a job: full load beside COPY, 482 changed, nothing changed, reconcile; --rows from a table, --view-rows
                  through the view over Chatwoot (0: none); a Postgres of its own, nothing else
@@ -30,10 +34,11 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
 const parts = {
   capture: ['rows', 'statements', 'claims'],
   compare: ['end-to-end', 'hops', 'latency'],
+  scale: ['rows', 'tables', 'partitions', 'consumers', 'backlog'],
 } as const
 export type Part = (typeof parts)[keyof typeof parts][number]
 
-const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl', 'short', 'compare'] as const
+const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl', 'short', 'compare', 'scale'] as const
 const ROWS = {
   latency: '200000',
   throughput: '200000',
@@ -45,6 +50,7 @@ const ROWS = {
   etl: '500000',
   short: '20000',
   compare: '20000',
+  scale: '100000',
 } as const
 
 export interface BenchOptions {
@@ -55,6 +61,7 @@ export interface BenchOptions {
   readonly rounds: number
   readonly claims: number
   readonly viewRows: number
+  readonly backlog: number
   readonly only: readonly Part[]
   /** Of compare: one or two. */
   readonly commits: readonly string[]
@@ -71,6 +78,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rounds: { type: 'string' },
     claims: { type: 'string' },
     'view-rows': { type: 'string' },
+    backlog: { type: 'string' },
     only: { type: 'string' },
     'end-to-end': { type: 'boolean' },
     attach: { type: 'boolean' },
@@ -104,6 +112,7 @@ export function readOptions(args: readonly string[]): BenchOptions | 'help' {
     rounds: Math.round(number(values.rounds ?? (name === 'compare' ? '6' : '9'), 1, 1_000, 'rounds')),
     claims: Math.round(number(values.claims ?? '1000000', 2_000, 10_000_000, 'claims')),
     viewRows: Math.round(number(values['view-rows'] ?? '50000', 0, 10_000_000, 'view-rows')),
+    backlog: Math.round(number(values.backlog ?? '1000000', 1_000, 10_000_000, 'backlog')),
     only: values.only === undefined ? offered : values.only.split(',').map(part),
     commits,
     endToEndOnly: values['end-to-end'] === true,

@@ -1,24 +1,52 @@
 /** The stack of another version of this project: started by its own `npm start`, reached by what its stack.json says. */
 import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { Fault } from '../../infra/local/fault.ts'
 import { homeAt } from '../../infra/local/home.ts'
 import { words } from './report.ts'
 import { attachTo, type BenchStack, withoutServers } from './stack.ts'
 
-export interface StackOfTree {
+export interface TemporaryStack {
+  /** Before each of its words. */
+  readonly name: string
+  /** Writes the version's files into the folder. */
+  readonly layOut: (folder: string) => Promise<void>
+  readonly signal: AbortSignal
+}
+
+/** In a folder of its own under the system's temporary one: all of it is gone after `close`, or after a failure. */
+export async function temporaryStack({ layOut, name, signal }: TemporaryStack): Promise<BenchStack> {
+  signal.throwIfAborted()
+  words(`starting ${name} …`)
+  const root = await mkdtemp(join(tmpdir(), 'afluente-bench-'))
+  const remove = () => rm(root, { recursive: true, force: true })
+  try {
+    // Postgres may run as another user.
+    await chmod(root, 0o755)
+    const folder = join(root, 'tree')
+    await layOut(folder)
+    const stack = await stackOfTree({ folder, home: join(root, 'home'), name, signal })
+    return { ...stack, close: () => stack.close().finally(remove) }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+interface StackOfTree {
   /** Where the version lies. */
   readonly folder: string
   /** Where its stack keeps data and logs. */
   readonly home: string
-  /** Before each of its words. */
   readonly name: string
   readonly signal: AbortSignal
 }
 
 /** Resolves when it is ready; what was started is stopped again on failure. @throws Fault when it did not start, or is one that this bench can't read. */
-export async function stackOfTree({ folder, home, name, signal }: StackOfTree): Promise<BenchStack> {
+async function stackOfTree({ folder, home, name, signal }: StackOfTree): Promise<BenchStack> {
   const env = { ...withoutServers(process.env), AFLUENTE_HOME: home, AFLUENTE_PORTS: 'free', AFLUENTE_SUPERVISE: '' }
   const verb = (...args: string[]) => runVerb({ folder, env, args, tell: (line) => words(`  ${name}: ${line.trim()}`) })
   const stop = async (): Promise<void> => void (await verb('stop').ended)

@@ -63,6 +63,7 @@ describe('options', () => {
       rounds: 9,
       claims: 1_000_000,
       viewRows: 50_000,
+      backlog: 1_000_000,
       only: [],
       commits: [],
       endToEndOnly: false,

@@ -1,0 +1,77 @@
+/** How rows a second and CPU a row change when one thing at a time is turned up: rows' size, tables, partitions, consumers, backlog. */
+import { execFile } from 'node:child_process'
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { cpuOfProduct, INSERTS, untilIdle } from './cpu.ts'
+import { eachHop, endToEnd, type Moved } from './hops.ts'
+import { type Report, words } from './report.ts'
+import { MIGRATION, migrationText, PIPELINE, pipelineText, PRODUCT, type ScaleCase, type ScaleDefinition } from './scale-cases.ts'
+import { scaleWorkload, withoutBudget } from './scale-rows.ts'
+import type { HopFigures, Measured } from './scale-table.ts'
+import { temporaryStack } from './stack-of-tree.ts'
+import type { BenchStack } from './stack.ts'
+import { layOut, treeOf } from './trees.ts'
+
+const WARM_UP_ROWS = 2_000
+const run = promisify(execFile)
+
+/** A stack of the working tree with more in its definition. */
+export async function scaleStack(definition: ScaleDefinition, signal: AbortSignal): Promise<BenchStack> {
+  const { instances, partitions, tables } = definition
+  words(`scale: tables ${tables}, partitions ${partitions}, instances ${instances}`)
+  const stack = await temporaryStack({
+    name: 'scale',
+    layOut: async (folder) => {
+      await layOut(await treeOf(undefined), folder)
+      await rename(join(folder, PIPELINE), join(folder, PRODUCT))
+      await writeFile(join(folder, PIPELINE), pipelineText(definition))
+      await writeFile(join(folder, MIGRATION), migrationText(definition))
+      await run(process.execPath, ['infra/deploy/generate.ts'], { cwd: folder })
+    },
+    signal,
+  })
+  await withoutBudget(stack.source)
+  return stack
+}
+
+/** The cases of one stack. */
+export async function scale(stack: BenchStack, report: Report, cases: readonly ScaleCase[]): Promise<readonly Measured[]> {
+  const measured: Measured[] = []
+  for (const [at, one] of cases.entries()) {
+    const workload = scaleWorkload(one)
+    if (at === 0) await endToEnd(stack, workload, Math.min(WARM_UP_ROWS, one.rows), ['postgres'])
+    await untilIdle(stack)
+    await report.measure(`${one.name}: each hop alone`, async () => {
+      const hops = await eachHop(stack, workload, one.rows)
+      const found = { source: perRow(hops.source, one, true), capture: perRow(hops.capture, one), sink: perRow(hops.sink, one) }
+      const { firstEventMs, steadyRowsPerSecond } = hops.capture
+      const warm = { ...found.capture, ...(steadyRowsPerSecond === null ? {} : rates(steadyRowsPerSecond, one)) }
+      measured.push({ name: one.name, rowBytes: one.rowBytes, ...found, capture: warm })
+      return { ...about(one), ...found, capture: { ...found.capture, firstEventMs, steadyRowsPerSecond } }
+    })
+    if (!one.endToEnd) continue
+    await untilIdle(stack)
+    await report.measure(`${one.name}: end to end, silver and bronze`, async () => {
+      const found = perRow(await endToEnd(stack, workload, one.rows, ['postgres']), one)
+      const last = measured.pop()
+      if (last !== undefined) measured.push({ ...last, endToEnd: found })
+      return { ...about(one), ...found }
+    })
+  }
+  return measured
+}
+
+function about({ definition, rowBytes, rows }: ScaleCase): Readonly<Record<string, unknown>> {
+  return { rows, rowBytes, ...definition }
+}
+
+/** `inserts`: the session that inserts is what is measured. */
+function perRow({ cpuPerRow, ms, rows, rowsPerSecond }: Moved, one: ScaleCase, inserts = false): HopFigures {
+  const total = cpuPerRow === null ? null : Math.round(cpuOfProduct(cpuPerRow).total + (inserts ? (cpuPerRow[INSERTS] ?? 0) : 0))
+  return { rows, ms, ...rates(rowsPerSecond, one), cpuMicroseconds: total, cpuPerRow }
+}
+
+function rates(rowsPerSecond: number, { rowBytes }: ScaleCase): Pick<HopFigures, 'rowsPerSecond' | 'mbPerSecond'> {
+  return { rowsPerSecond, mbPerSecond: Math.round((rowsPerSecond * rowBytes) / 100_000) / 10 }
+}
