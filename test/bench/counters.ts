@@ -11,10 +11,11 @@ import type { Db } from '../../shared/adapters/postgres/db.ts'
 import { type ClosableDb, postgresPool } from '../../shared/adapters/postgres/pool.ts'
 import { postgresSink } from '../../shared/adapters/postgres/sink.ts'
 import { topicOf } from '../../shared/engine/define.ts'
-import { decode, encode, type Event } from '../../shared/events/envelope.ts'
+import type { Event } from '../../shared/events/envelope.ts'
 import type { Sink, TableBatch } from '../../shared/ports/sink.ts'
 import { leads } from '../../shared/tables/leads.ts'
 import { against, byTurns, medianOf, ratiosOf } from './by-turns.ts'
+import { insertOf } from './event.ts'
 import { type Report, words } from './report.ts'
 import { perSecond } from './throughput-rows.ts'
 
@@ -117,13 +118,9 @@ export function withoutCounters(db: Db): Db {
 
 function eventOf(version: number): Event {
   const id = randomUUID()
-  const after = `{"id":"${id}","name":"Maria ${version}","email":"maria.${version}@example.com","phone":null,"company":"Padaria","job_title":"Gerente","source":"website","status":"new","score":${version % 101},"estimated_value":1250.50,"tags":["sp"],"metadata":{"utm":"google"},"assigned_to":null,"created_at":"2026-11-22T18:00:00.000001+00:00","updated_at":"2026-11-22T18:00:00.000001+00:00"}`
-  const change = { version, table: 'public.leads', topic: topicOf(leads), key: `["${id}"]`, op: 'insert' as const, before: null, after }
-  const message = encode(
-    { ...change, occurredAt: '2026-11-22T18:00:00.000001Z', traceparent: null },
-    { ref: 'bench', claimedAt: '2026-11-22T18:00:00.000Z', traceparent: '00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01' },
+  return insertOf(
+    id,
+    version,
+    `{"id":"${id}","name":"Maria ${version}","email":"maria.${version}@example.com","phone":null,"company":"Padaria","job_title":"Gerente","source":"website","status":"new","score":${version % 101},"estimated_value":1250.50,"tags":["sp"],"metadata":{"utm":"google"},"assigned_to":null,"created_at":"2026-11-22T18:00:00.000001+00:00","updated_at":"2026-11-22T18:00:00.000001+00:00"}`,
   )
-  const decoded = decode({ ...message, partition: 0, offset: String(version), timestampMs: 1_763_834_400_000 })
-  if (!decoded.ok) throw new Error(decoded.why.message)
-  return decoded.event
 }

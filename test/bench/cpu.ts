@@ -1,12 +1,11 @@
 /** CPU seconds of each part of the stack over a stretch of work, from the kernel's own counts: what a row costs, and where. Linux only. */
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { descendants, processTree } from './process-tree.ts'
 import type { BenchStack } from './stack.ts'
 
 /** Microseconds a row by part; the two databases of the one cluster are told apart, what Postgres does for both (WAL, checkpoints) is `postgres rest`. */
 export type CpuPerRow = Readonly<Record<string, number>>
 
-const TICK_MS = 10
 /** What Postgres does for this bench's own sessions: their inserts, with the trigger's work, and their looks. */
 export const INSERTS = "bench's inserts and looks"
 
@@ -60,38 +59,6 @@ async function used({ info, source }: BenchStack): Promise<Map<string, number> |
   }
   add('bench', process.cpuUsage().user / 1_000 + process.cpuUsage().system / 1_000)
   return sums
-}
-
-interface Process {
-  readonly pid: number
-  readonly parent: number
-  /** With the children that have ended. */
-  readonly ms: number
-}
-
-function processTree(): readonly Process[] | null {
-  try {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .flatMap((name) => processOf(Number(name)))
-  } catch {
-    return null
-  }
-}
-
-function processOf(pid: number): readonly Process[] {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
-    const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0)
-    return [{ pid, parent: Number(fields[1]), ms: ticks * TICK_MS }]
-  } catch {
-    return []
-  }
-}
-
-function descendants(tree: readonly Process[], root: number): readonly Process[] {
-  const children = tree.filter(({ parent }) => parent === root)
-  return [...tree.filter(({ pid }) => pid === root), ...children.flatMap(({ pid }) => descendants(tree, pid))]
 }
 
 function round(value: number): number {

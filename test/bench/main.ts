@@ -13,6 +13,7 @@ import { type BenchOptions, readOptions, usage } from './options.ts'
 import { reconcile, withoutSchedule } from './reconcile.ts'
 import { redrive } from './redrive.ts'
 import { createReport, words } from './report.ts'
+import { rest } from './rest.ts'
 import { byDefinition, casesOf } from './scale-cases.ts'
 import { scaleTable, type Measured } from './scale-table.ts'
 import { scale, scaleStack } from './scale.ts'
@@ -81,7 +82,7 @@ async function bench(options: BenchOptions): Promise<void> {
     )
   await withStack(attach ? async () => runningStack() : () => ownStack(ending.signal, name === 'reconcile' ? withoutSchedule : undefined), async (stack) => {
     const report = await createReport(name, stack)
-    await { backfill, latency, reconcile, redrive, short, throughput }[name](stack, report, options)
+    await { backfill, latency, reconcile, redrive, rest, short, throughput }[name](stack, report, options)
   })
   if (name === 'throughput' && !attach) {
     const silverAlone = (definition: string): string => definition.replace('bronze: true', 'bronze: false')

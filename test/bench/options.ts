@@ -9,6 +9,7 @@ npm run bench -- reconcile  [--rows 1000000]
 npm run bench -- etl        [--rows 500000] [--view-rows 50000]
 npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--only rows,statements,claims]
 npm run bench -- short      [--rows 20000] [--seconds 5]
+npm run bench -- rest       [--seconds 20]
 npm run bench -- compare    COMMIT [OTHER] [--rounds 6] [--rows 20000] [--seconds 5] [--only end-to-end,hops,latency]
 npm run bench -- scale      [--rows 100000] [--backlog 1000000] [--claims 1000000] [--only rows,tables,partitions,consumers,backlog]
 
@@ -25,6 +26,7 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
                  1 and 20 tables, 1, 4 and 16 partitions, 1 and 4 instances of the consumer, a tenth of --backlog and all of it
                  waiting in the outbox and in the topic; then claim alone with --claims changes. A stack of its own for each definition
   short          what CI prints: --seconds of 50 rows/s into both sinks, then --rows into silver and bronze
+  rest           memory at 500 rows/s, what the stack costs while nothing happens, how soon a first change goes out, each for --seconds
   etl            a job: full load beside COPY, 482 changed, nothing changed, reconcile; --rows from a table, --view-rows
                  through the view over Chatwoot (0: none); a Postgres of its own, nothing else
   capture        what capturing costs the writer, and how fast claim is: a Postgres of its own, nothing else; --rows in one
@@ -38,7 +40,7 @@ const parts = {
 } as const
 export type Part = (typeof parts)[keyof typeof parts][number]
 
-const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl', 'short', 'compare', 'scale'] as const
+const names = ['latency', 'throughput', 'capture', 'redrive', 'backfill', 'reconcile', 'counters', 'etl', 'short', 'rest', 'compare', 'scale'] as const
 const ROWS = {
   latency: '200000',
   throughput: '200000',
@@ -49,6 +51,7 @@ const ROWS = {
   counters: '20000',
   etl: '500000',
   short: '20000',
+  rest: '1000',
   compare: '20000',
   scale: '100000',
 } as const

@@ -12,6 +12,7 @@ import { startStack } from '../../infra/local/stack.ts'
 import { words } from './report.ts'
 
 export interface EdgeStats {
+  readonly requests: number
   readonly handOvers: number
   readonly killedForCpu: number
   readonly killedForWall: number
@@ -23,6 +24,8 @@ export interface BenchStack {
   readonly info: StackInfo
   /** Started for this measurement; its parts may be stopped. */
   readonly own: boolean
+  /** Milliseconds that its start took; null for a stack that is not our own. */
+  readonly readyMs: number | null
   readonly source: pg.Pool
   readonly analytics: pg.Pool
   readonly kafka: Kafka
@@ -31,6 +34,8 @@ export interface BenchStack {
   part(name: string, action: 'stop' | 'start'): Promise<void>
   consumer(name: string, action: 'stop' | 'resume'): Promise<void>
   ring(): Promise<void>
+  /** Ends the isolate of the Edge Functions as a crash does; nobody begins another before somebody rings. Of our own stack. */
+  endIsolate(): Promise<void>
   close(): Promise<void>
 }
 
@@ -41,8 +46,9 @@ export async function ownStack(signal: AbortSignal, definition?: (text: string) 
   const env = withoutServers(process.env)
   try {
     if (definition !== undefined) env['AFLUENTE_WORKER_ROOT'] = await workerRoot(home, definition)
+    const began = performance.now()
     const stack = await startStack({ home, ports, demo: false, env, signal, log: (line) => words(`  ${line}`) })
-    return open(stack.info, `http://127.0.0.1:${ports.edge}`, async () => {
+    return open(stack.info, { edge: `http://127.0.0.1:${ports.edge}`, readyMs: Math.round(performance.now() - began) }, async () => {
       await stack.stop()
       await rm(home, { recursive: true, force: true })
     })
@@ -105,7 +111,8 @@ export async function workerRoot(home: string, definition: (text: string) => str
   return root
 }
 
-function open(info: StackInfo, edge: string | null, end: () => Promise<void>): BenchStack {
+function open(info: StackInfo, own: { readonly edge: string; readonly readyMs: number } | null, end: () => Promise<void>): BenchStack {
+  const edge = own?.edge ?? null
   const pool = (connectionString: string, max: number): pg.Pool => {
     const made = new pg.Pool({ connectionString, max, application_name: 'afluente-bench' })
     made.on('error', () => undefined)
@@ -120,19 +127,23 @@ function open(info: StackInfo, edge: string | null, end: () => Promise<void>): B
   }
   return {
     info,
-    own: edge !== null,
+    own: own !== null,
+    readyMs: own?.readyMs ?? null,
     source,
     analytics,
     kafka: new Kafka({ clientId: 'afluente-bench', brokers: [...info.kafka.brokers], logLevel: logLevel.NOTHING }),
     edgeStats: async () => {
       if (edge === null) return null
       const stats = (await (await fetch(`${edge}/_stats`)).json()) as EdgeStats
-      const { handOvers, killedForCpu, killedForWall, killedForMemory, crashed } = stats
-      return { handOvers, killedForCpu, killedForWall, killedForMemory, crashed }
+      const { requests, handOvers, killedForCpu, killedForWall, killedForMemory, crashed } = stats
+      return { requests, handOvers, killedForCpu, killedForWall, killedForMemory, crashed }
     },
     part: (name, action) => post(`${info.control.url}/parts/${name}/${action}`, info.control.token),
     consumer: (name, action) => post(`${info.worker.url}/api/consumers/${name}/${action}`, info.worker.token),
     ring: () => post(`${info.supabase.url}/functions/v1/capture`, info.webhookSecret),
+    endIsolate: async () => {
+      if (edge !== null) await (await fetch(`${edge}/_kill`, { method: 'POST' })).arrayBuffer()
+    },
     close: async () => {
       await Promise.allSettled([source.end(), analytics.end()])
       await end()

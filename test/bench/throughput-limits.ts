@@ -1,9 +1,11 @@
 /** What the parts take without this project: the ceiling, measured in the same run with the same rows. */
 import { randomUUID } from 'node:crypto'
 import { elasticsearchClient } from '../../shared/adapters/elasticsearch/client.ts'
+import { actionLineOf, documentLineOf } from '../../shared/mappings/document.ts'
 import { indexNameOf, templateOf } from '../../shared/mappings/index-mapping.ts'
 import { pipeline } from '../../shared/pipeline.ts'
 import { leads } from '../../shared/tables/leads.ts'
+import { insertOf } from './event.ts'
 import type { Report } from './report.ts'
 import type { BenchStack } from './stack.ts'
 import { perSecond } from './throughput-rows.ts'
@@ -63,13 +65,19 @@ async function bulk(stack: BenchStack, batches: Batches, timed: Timed): Promise<
   const client = elasticsearchClient({ url: stack.info.elasticsearch.url })
   const version = 9_999
   const index = indexNameOf(leads, version)
+  const syncedAt = new Date().toISOString()
   await client.indices.delete({ index, ignore_unavailable: true })
   await client.indices.create({ index, ...templateOf(leads, { ...productIndex(), version }).template })
-  const waiting = [...batches]
+  // As the sink writes them, with what it adds to a row.
+  const waiting = batches.map((batch) =>
+    batch.flatMap(({ id, text }, nth) => {
+      const event = insertOf(id, nth + 1, text)
+      return [actionLineOf(event), documentLineOf(event, syncedAt)]
+    }),
+  )
   const found = await timed(async () => {
     const work = async (): Promise<void> => {
-      for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
-        const operations = batch.flatMap(({ id, text }) => [`{"index":{"_id":"[\\"${id}\\"]","version":1,"version_type":"external"}}`, text])
+      for (let operations = waiting.shift(); operations !== undefined; operations = waiting.shift()) {
         await client.bulk({ index, operations, filter_path: 'errors' })
       }
     }
