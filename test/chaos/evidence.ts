@@ -89,6 +89,15 @@ export interface Counters {
   readonly dead: number
 }
 
+export interface Letter {
+  readonly consumer: string
+  readonly topic: string
+  readonly eventId: string
+  readonly message: string
+  readonly state: string
+  readonly attempts: number
+}
+
 export interface Evidence {
   readonly written: Pick<Written, 'committed' | 'aborted'>
   readonly recorded: readonly Recorded[]
@@ -102,7 +111,7 @@ export interface Evidence {
   readonly progressed: readonly Progressed[]
   readonly counters: readonly Counters[]
   readonly claims: ClaimReader['statements']
-  readonly letters: readonly { readonly consumer: string; readonly eventId: string; readonly message: string }[]
+  readonly letters: readonly Letter[]
   readonly wentBack: readonly string[]
   readonly flow: Flow
 }
@@ -152,7 +161,7 @@ export async function gather(world: World, given: Pick<Evidence, 'written' | 'we
       `select consumer, topic, "partition", next_offset::float8 as "nextOffset", consumed::float8 as consumed, accepted::float8 as accepted, duplicate::float8 as duplicate,
         late::float8 as late, dead::float8 as dead from ops.consumer_progress`,
     ),
-    letters: await rowsOf(analytics, 'select consumer, event_id as "eventId", message from ops.dead_letter order by id'),
+    letters: await rowsOf(analytics, 'select consumer, topic, event_id as "eventId", message, state, attempts from ops.dead_letter order by id'),
   }
 }
 

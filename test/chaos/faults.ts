@@ -5,6 +5,7 @@ import type { Doorbells } from './doorbells.ts'
 import type { Weather } from './proxy.ts'
 import { type Fault, functionNames, linkNames, type PartName, killable, type Planned, targetOf, wordsOf } from './schedule.ts'
 import { killedBackfill } from './backfill.ts'
+import { refuseForAWhile } from './letters.ts'
 import type { World } from './world.ts'
 
 export interface Survived {
@@ -94,6 +95,8 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
       case 'backfill':
         survived.backfills += 1
         return killedBackfill(world, fault)
+      case 'letters':
+        return refuseForAWhile(world, fault)
       case 'reset':
         return world.links[fault.link].reset()
       case 'drop-doorbells':

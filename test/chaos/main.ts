@@ -8,6 +8,7 @@ import { createDoorbells } from './doorbells.ts'
 import { type Evidence, gather } from './evidence.ts'
 import { createFaults } from './faults.ts'
 import { createFlowReader } from './flow.ts'
+import { redriveTheRest } from './letters.ts'
 import { judge } from './judge/all.ts'
 import { type Finding, finding } from './judge/finding.ts'
 import { type ChaosOptions, readOptions, usage } from './options.ts'
@@ -88,8 +89,14 @@ async function run(world: World, options: ChaosOptions, schedule: ReturnType<typ
     const overAtMs = Date.now()
     await Promise.all([writers.done, faults.heal()])
     ending.signal.throwIfAborted()
-    say('all is healed; waiting for rest')
-    const rest = await settle(flow, { withinMs: REST_WITHIN_MS, signal: ending.signal }).catch((error: unknown) => {
+    say('all is healed; redriving what is left, and waiting for rest')
+    const resting = async () => {
+      const { ms } = await settle(flow, { withinMs: REST_WITHIN_MS, signal: ending.signal })
+      // What was refused to the last came through only now.
+      await redriveTheRest(world, { withinMs: REST_WITHIN_MS, signal: ending.signal })
+      return { ms }
+    }
+    const rest = await resting().catch((error: unknown) => {
       ending.signal.throwIfAborted()
       return error instanceof Error ? error : new Error(String(error))
     })
@@ -121,6 +128,9 @@ async function run(world: World, options: ChaosOptions, schedule: ReturnType<typ
       doorbells: doorbells.counts,
       events: evidence.bronze.length,
       reads: evidence.bronze.filter(({ read }) => read).length,
+      letters: evidence.letters.length,
+      failedAgain: evidence.letters.reduce((sum, { attempts }) => sum + attempts - 1, 0),
+      redrives: (await world.analytics.query<{ jobs: number }>('select count(*)::int as jobs from ops.redrive_job')).rows[0]?.jobs ?? 0,
       arrivedMeanwhile: evidence.bronze.filter(({ receivedAtMs }) => receivedAtMs < overAtMs).length,
       sentAgain: evidence.records.length - evidence.bronze.length,
       restMs: rest instanceof Error ? null : rest.ms,

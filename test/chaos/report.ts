@@ -19,6 +19,10 @@ export interface Outcome {
   readonly backfills: number
   /** Rows that backfills have sent again. */
   readonly reads: number
+  /** What silver refused for a while, how often one of it was refused again, and how many redrives brought it to its end. */
+  readonly letters: number
+  readonly failedAgain: number
+  readonly redrives: number
   readonly disturbances: number
   readonly cuts: number
   readonly resets: number
@@ -46,6 +50,7 @@ export function linesOf(outcome: Outcome, options: ChaosOptions): readonly strin
     `${outcome.changes} changes in ${outcome.transactions['committed'] ?? 0} transactions (${outcome.transactions['unknown'] ?? 0} of unknown outcome, ${outcome.transactions['aborted'] ?? 0} rolled back); ${outcome.events} events, ${outcome.arrivedMeanwhile} of them delivered meanwhile, ${outcome.sentAgain} sent again`,
     `survived: ${sum} kills (${killed.join(', ')}), ${outcome.pauses} pauses, ${outcome.wrongClocks} wrong clocks, ${outcome.backfills} killed backfills (${outcome.reads} rows sent again), ${outcome.cuts} cuts, ${outcome.resets} resets, ${outcome.disturbances} times slow, silent or refusing`,
     `doorbells: ${doorbells['sent'] ?? 0} sent, ${doorbells['failed'] ?? 0} in vain, ${doorbells['dropped'] ?? 0} dropped, ${doorbells['doubled'] ?? 0} doubled`,
+    `dead letters: ${outcome.letters}, in ${outcome.redrives} redrives, refused again ${outcome.failedAgain} times`,
     ...(outcome.restMs === null ? [] : [`at rest ${(outcome.restMs / 1_000).toFixed(1)} s after the last fault`]),
     ...findings.slice(0, SHOWN).map(({ promise, kind, what }) => `  ✗ ${promise}, ${kind}: ${what}`),
     ...(findings.length > SHOWN ? [`  … and ${findings.length - SHOWN} more`] : []),

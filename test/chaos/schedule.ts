@@ -30,6 +30,8 @@ export type Fault =
   | { readonly kind: 'refuse'; readonly link: LinkName; readonly forMs: number }
   /** Somebody sends every lead once more, and is killed in the midst of it; the next one goes on where this one was. */
   | { readonly kind: 'backfill'; readonly rate: number; readonly forMs: number }
+  /** Silver refuses a quarter of the leads meanwhile; then it doesn't, and somebody redrives what became dead letters. */
+  | { readonly kind: 'letters'; readonly quarter: number; readonly forMs: number }
   | { readonly kind: 'drop-doorbells' | 'double-doorbells'; readonly count: number; readonly forMs: number }
 
 export type Planned = Fault & { readonly atMs: number }
@@ -65,7 +67,7 @@ const restMs = 2_000
 /** What can have one fault at a time. */
 export function targetOf(fault: Fault): string {
   if ('part' in fault) return fault.part
-  if (fault.kind === 'backfill') return fault.kind
+  if (fault.kind === 'backfill' || fault.kind === 'letters') return fault.kind
   return 'link' in fault ? fault.link : 'doorbells'
 }
 
@@ -106,6 +108,7 @@ const deck: readonly Draw[] = [
   })),
   (random) => ({ kind: 'refuse', link: random.pick(linkNames), forMs: random.whole(500, 4_000) }),
   (random) => ({ kind: 'backfill', rate: random.whole(10, 200), forMs: random.whole(2_000, 8_000) }),
+  (random) => ({ kind: 'letters', quarter: random.whole(0, 3), forMs: random.whole(2_000, 8_000) }),
   (random) => ({ kind: 'drop-doorbells', count: random.whole(1, 5), forMs: 200 }),
   (random) => ({ kind: 'double-doorbells', count: random.whole(1, 5), forMs: 200 }),
 ]
@@ -141,6 +144,8 @@ export function wordsOf(fault: Fault): string {
       return `${fault.link} refuses connections for ${seconds(fault.forMs)}`
     case 'backfill':
       return `a backfill of ${fault.rate} leads a second, killed after ${seconds(fault.forMs)}`
+    case 'letters':
+      return `silver refuses a quarter of the leads for ${seconds(fault.forMs)}, then what it refused is redriven`
     case 'drop-doorbells':
       return `the next ${fault.count} doorbells dropped`
     case 'double-doorbells':

@@ -12,7 +12,7 @@ describe('the schedule of a chaos run', () => {
   test.for([1, 2, 3, 4, 5])('kills every part within two minutes, and has every kind of fault (seed %i)', (seed) => {
     const schedule = scheduleOf(randomOf(seed), 120)
     expect(new Set(schedule.flatMap((fault) => (fault.kind === 'kill' ? [fault.part] : [])))).toEqual(new Set(killable))
-    expect(new Set(schedule.map(({ kind }) => kind)).size).toBe(12)
+    expect(new Set(schedule.map(({ kind }) => kind)).size).toBe(13)
     for (const fault of schedule) expect(wordsOf(fault)).toMatch(/^\S.+/)
   })
 
