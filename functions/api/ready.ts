@@ -73,7 +73,7 @@ async function etlOf(deps: Pick<ApiDeps, 'clock' | 'etl' | 'pipeline'>): Promise
   if (Object.keys(deps.pipeline.etl ?? {}).length === 0) return []
   const answer = await askEtl(deps)
   if (!answer.ok) return null
-  return answer.value.map(({ faults, job, ok }) => ({ job, ok, reason: ok ? null : faults.map(({ hint, problem }) => `${problem} ${hint}`).join(' ') }))
+  return answer.value.map(({ faults, job, ok }) => ({ job, ok, reason: ok ? null : faults.map(({ hint, problem }) => `${problem} · ${hint}`).join(' · ') }))
 }
 
 const REMARKS = {

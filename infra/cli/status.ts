@@ -99,7 +99,7 @@ export function faultsOf(ready: Readiness, { consumers, etl, outbox, faults }: S
   const copies = (ready.reconciled ?? []).flatMap(({ ok, table, verdict }) =>
     ok ? [] : [`${table}: ${verdict}; npx afluente reconcile ${table} looks again, with --repair it mends`],
   )
-  const jobs = (etl ?? []).flatMap(({ faults: wrong, job }) => wrong.map(({ hint, problem }) => `etl ${job}: ${problem} ${hint}`))
+  const jobs = (etl ?? []).flatMap(({ faults: wrong, job }) => wrong.map(({ hint, problem }) => `etl ${job}: ${problem} · ${hint}`))
   return [...told, ...asked, ...stopped, ...tables, ...standing, ...waiting, ...copies, ...jobs]
 }
 

@@ -6,8 +6,8 @@ import { milliseconds } from './duration.ts'
 import { scheduleFaults } from './etl-schedule.ts'
 
 const NAME = /^[a-z][a-z0-9_]{0,39}$/
-/** Silver's own columns of a job's table. */
-const RESERVED = new Set(['_deleted_at', '_hash', '_synced_at'])
+/** Silver's own columns of a job's table, and what a job's statements add. */
+const RESERVED = new Set(['_deleted_at', '_hash', '_is_new', '_range', '_synced_at'])
 const SECRET = /^(?:encrypted_password|tokens|.*_token|.*password.*|.*secret.*)$/
 const MOST_ROWS = 10_000
 const KEY_TYPES = ['smallint', 'integer', 'bigint', 'uuid']

@@ -98,6 +98,8 @@ export interface EtlJobState {
   /** The latest ended well, dry runs aside. */
   readonly lastSuccess: EtlRun | null
   readonly lastReconcile: EtlRun | null
+  /** The latest reconcile that ended well or failed, dry runs aside. */
+  readonly lastCompared: EtlRun | null
   /** Of the definition that filled the table, see `definitionHash`; null before the first full load. */
   readonly definitionHash: string | null
   /** Somebody works on it until then. */

@@ -1,17 +1,12 @@
-/** The real Worker in workerd, its inspector open: what its isolate holds while it loads. Its consumers rest, for nobody fires its crons. */
+/** The real Worker in workerd, its inspector open: what its isolate holds while it loads. */
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import { localBindings } from '../../infra/local/worker/bindings.ts'
-import { bundleWorker } from '../../infra/local/worker/bundle.ts'
 import type { EtlRun } from '../../shared/ports/etl-control.ts'
 import type { EtlDatabases } from './etl-databases.ts'
+import { startOwnWorker } from '../support/own-worker.ts'
 import { workerRoot } from './stack.ts'
 
-/** Nobody listens there. */
-const away = '127.0.0.1:9'
-const token = 'the-api-token-of-a-bench'
 const MB = 1_048_576
 const LOOK_MS = 10
 
@@ -28,42 +23,11 @@ export async function heldByWorker({ analyticsUrl, chatwootUrl, folder }: EtlDat
   const fromTable = (text: string) => text.replace('public.vw_conversations_analytics_final', relation)
   const root =
     relation === 'bench.conversations' ? await workerRoot(await mkdtemp(join(folder, 'worker-')), fromTable, 'shared/tables/conversas_analytics.ts') : undefined
-  const bundle = await bundleWorker({ env: process.env, ...(root === undefined ? {} : { root }) })
-  const { manifest } = bundle
-  const env = {
-    SUPABASE_URL: `http://${away}`,
-    SUPABASE_SERVICE_ROLE_KEY: 'the-service-role-key',
-    KAFKA_BROKERS: away,
-    ELASTICSEARCH_URL: `http://${away}`,
-    AFLUENTE_WEBHOOK_SECRET: 'the-webhook-secret',
-    AFLUENTE_API_TOKEN: token,
-    ANALYTICS_DATABASE_URL: analyticsUrl,
-    CHATWOOT_DATABASE_URL: chatwootUrl,
-  }
   process.env['MINIFLARE_WORKERD_V8_FLAGS'] = heapLimitMb === null ? '' : `--max-heap-size=${heapLimitMb}`
-  const worker = new Miniflare(
-    convertV4MiniflareOptions({
-      name: manifest.name,
-      rootPath: bundle.folder,
-      modules: [{ type: 'ESModule', path: join(bundle.folder, manifest.main) }],
-      modulesRoot: bundle.folder,
-      compatibilityDate: manifest.compatibilityDate,
-      compatibilityFlags: manifest.compatibilityFlags,
-      host: '127.0.0.1',
-      port: 0,
-      inspectorPort: 0,
-      cf: false,
-      ...localBindings(manifest, env),
-    }),
-  )
-  const base = await worker.ready
-  const ask = async <T>(path: string, body?: unknown): Promise<T> => {
-    const headers = { authorization: `Bearer ${token}` }
-    const response = await fetch(new URL(path, base), body === undefined ? { headers } : { headers, method: 'POST', body: JSON.stringify(body) })
-    if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`)
-    return (await response.json()) as T
-  }
-  const heap = await inspected(`http://${(await worker.getInspectorURL()).host}/json`, manifest.name)
+  const env = { ANALYTICS_DATABASE_URL: analyticsUrl, CHATWOOT_DATABASE_URL: chatwootUrl }
+  const worker = await startOwnWorker({ env, inspected: true, ...(root === undefined ? {} : { root }) })
+  const { ask } = worker
+  const heap = await inspected(await worker.inspectorList(), worker.name)
   try {
     const most = { heap: 0, buffers: 0, both: 0 }
     let { run } = await ask<{ run: EtlRun }>('/api/etl/conversations/runs', { full: true })
@@ -81,7 +45,7 @@ export async function heldByWorker({ analyticsUrl, chatwootUrl, folder }: EtlDat
     return { run, heapMb: mb(most.heap), buffersMb: mb(most.buffers), bothMb: mb(most.both) }
   } finally {
     heap.close()
-    await worker.dispose()
+    await worker.close()
   }
 }
 

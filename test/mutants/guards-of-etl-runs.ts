@@ -168,6 +168,20 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     tests: EMPTIED,
   },
   {
+    name: 'a reconcile that failed is told though loads end well after it',
+    file: 'functions/api/etl/health.ts',
+    line: 'const failed = [last, ...(lastCompared?.id === last?.id ? [] : [lastCompared])]',
+    sabotage: 'const failed = [last, ...(lastCompared?.id === last?.id ? [] : [null])]',
+    tests: API,
+  },
+  {
+    name: 'a column of an ETL job may be called what its statements call things',
+    file: 'shared/adapters/postgres/etl-write-statement.ts',
+    line: 'list.map((name) => `c.${name}`)',
+    sabotage: 'list.map((name) => `${name}`)',
+    tests: ['contract', 'test/contract/etl/names.test.ts'],
+  },
+  {
     name: 'an ETL job that failed is no part that is down',
     file: 'functions/api/ready.ts',
     line: 'return { ok: parts.every(({ ok }) => ok), parts,',

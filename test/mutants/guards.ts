@@ -411,8 +411,8 @@ set enable_nestloop = off`,
   {
     name: 'a watermark that a clock left in the future is lowered',
     file: `${POSTGRES}/etl-store.ts`,
-    line: 'watermark_start = least(c.watermark_start, $11::timestamptz)',
-    sabotage: 'watermark_start = coalesce(c.watermark_start, $11::timestamptz)',
+    line: 'least(c.watermark_start, $11::timestamptz) end',
+    sabotage: 'c.watermark_start end',
     tests: ['contract', `${ETL}/losses.test.ts`],
   },
   {

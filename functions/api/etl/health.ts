@@ -56,14 +56,20 @@ function planned(schedule: EtlSchedule | undefined, now: number): Planned | null
   return schedule === undefined ? null : { ...schedule, next: nextFires(schedule, now, SHOWN_MOMENTS).map((moment) => new Date(moment).toISOString()) }
 }
 
-function endFaults({ state: { job, last } }: Judged): readonly EtlFault[] {
-  if (last === null || last.status !== 'failed') return []
-  return [
-    {
-      problem: `its last run (${last.loadType}) failed at ${last.completedAt ?? last.startedAt}: ${firstLine(last.error ?? 'it left no reason')}`,
-      hint: `npx afluente etl show ${last.id} tells more; once it is mended: npx afluente etl run ${job}`,
-    },
-  ]
+/** A reconcile that failed stands until another ends well: loads that go well after it say nothing of what it would have found. */
+function endFaults({ state: { job, last, lastCompared } }: Judged): readonly EtlFault[] {
+  const failed = [last, ...(lastCompared?.id === last?.id ? [] : [lastCompared])].filter((run) => run?.status === 'failed')
+  return failed.flatMap((run) => {
+    if (run === null) return []
+    const { completedAt, error, id, loadType, startedAt } = run
+    const what = loadType === 'reconcile' ? 'its last reconcile' : `its last run (${loadType})`
+    return [
+      {
+        problem: `${what} failed at ${completedAt ?? startedAt}: ${firstLine(error ?? 'it left no reason')}`,
+        hint: `npx afluente etl show ${id} tells more; once it is mended: npx afluente etl ${loadType === 'reconcile' ? 'reconcile' : 'run'} ${job}`,
+      },
+    ]
+  })
 }
 
 function runningFaults({ now, state: { job, leasedUntil, running } }: Judged): readonly EtlFault[] {

@@ -51,11 +51,14 @@ export function countsOf(run: Run): string {
   ].join(', ')
 }
 
+/** Of fewer rows a rate says nothing. */
+const FEW = 1_000
+
 /** What there is to say of a run that has ended. */
 export function endLines(run: Run): readonly string[] {
   const { dryRun, durationSeconds, error, id, job, loadType, rejected, seen, status, unknownWords } = run
   const took = durationSeconds === null ? '' : ` in ${durationSeconds < 1 ? `${Math.round(durationSeconds * 1_000)} ms` : seconds(durationSeconds * 1_000)}`
-  const rate = durationSeconds === null || durationSeconds === 0 || seen === 0 ? '' : ` (${count(Math.round(seen / durationSeconds))} rows/s)`
+  const rate = durationSeconds === null || durationSeconds === 0 || seen < FEW ? '' : ` (${count(Math.round(seen / durationSeconds))} rows/s)`
   const what = `${job}, ${loadType}${dryRun ? ', dry run: nothing was written' : ''}`
   const told = status === 'success' ? `✓ ${what}${took}${rate}` : status === 'cancelled' ? `– ${what}: cancelled${took}` : `✗ ${what}: failed${took}`
   return [

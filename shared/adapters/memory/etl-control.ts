@@ -56,6 +56,7 @@ export function memoryEtlControl({ clock, etl }: { readonly etl: MemoryEtl; read
       last: ended[0] ?? null,
       lastSuccess: good[0] ?? null,
       lastReconcile: good.find(({ loadType }) => loadType === 'reconcile') ?? null,
+      lastCompared: ended.find(({ dryRun, loadType, status }) => loadType === 'reconcile' && status !== 'cancelled' && !dryRun) ?? null,
     }
   }
   return {

@@ -35,12 +35,12 @@ const GOING_OF = `${RUNS} where c.status = 'running' and c.job = $1`
 /** The latest run of each kind, by the index on (job, started_at). */
 const STATE_RUNS = `select w.what, ${RUN_COLUMNS}
 from unnest($1::text[]) as j(job)
-cross join (values ('last'), ('good'), ('reconcile')) as w(what)
+cross join (values ('last'), ('good'), ('reconcile'), ('compared')) as w(what)
 cross join lateral (
   select * from ops.etl_control as r
   where r.job = j.job and r.status <> 'running'
-    and (w.what = 'last' or (r.status = 'success' and not exists (select from ops.etl_checkpoint as d where d.execution_id = r.execution_id and d.dry_run)))
-    and (w.what <> 'reconcile' or r.load_type = 'reconcile')
+    and (w.what = 'last' or ((r.status = 'success' or (w.what = 'compared' and r.status = 'failed')) and not exists (select from ops.etl_checkpoint as d where d.execution_id = r.execution_id and d.dry_run)))
+    and (w.what not in ('reconcile', 'compared') or r.load_type = 'reconcile')
   order by r.started_at desc limit 1) as c
 left join ops.etl_checkpoint as p on p.execution_id = c.execution_id
 union all
@@ -113,6 +113,7 @@ export function postgresEtlControl({ db }: { readonly db: Db }): EtlControl {
           last: runNamed('last', job),
           lastSuccess: runNamed('good', job),
           lastReconcile: runNamed('reconcile', job),
+          lastCompared: runNamed('compared', job),
           definitionHash: textOf(row, 'definition_hash'),
           leasedUntil: textOf(row, 'leased_until'),
           provenUntil: textOf(row, 'proven_until'),

@@ -64,10 +64,10 @@ export function digestQuery(reading: Reading, after: readonly string[] | null, r
   const { text, values } = selected(reading, { order: 'key', after, upTo: null, from: null, to: null, limit: null })
   const key = job.key.map(quoted)
   return {
-    text: `select count(*) as rows, coalesce(sum(hash), 0) as sum, ${key.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')}
-from (select ${key.join(', ')}, ${hashOf(reading)} as hash, (row_number() over (order by ${key.join(', ')}) - 1) / ${rows} as nth
+    text: `select count(*) as rows, coalesce(sum(_hash), 0) as sum, ${key.map((column, nth) => `(array_agg(${column}::text))[count(*)] as last_${nth}`).join(', ')}
+from (select ${key.join(', ')}, ${hashOf(reading)} as _hash, (row_number() over (order by ${key.join(', ')}) - 1) / ${rows} as _range
   from (select * from ${originOf(job)}${text} order by ${key.join(', ')} limit ${ranges * rows}) as page) as hashed
-group by nth order by nth`,
+group by _range order by _range`,
     values,
   }
 }

@@ -37,7 +37,7 @@ const BEGIN = `with lease as (
   update ops.etl_job as j set leased_until = clock_timestamp() + interval '${LEASE_MS} milliseconds', noted_at = $4::timestamptz, noted_open = $5::text[],
     proven_until = coalesce($6::timestamptz, j.proven_until)
   ${HELD} returning j.seen_until)
-, typed as (update ops.etl_control as c set load_type = $8, watermark_start = least(c.watermark_start, $11::timestamptz) from lease where c.execution_id = $3 returning c.watermark_start)
+, typed as (update ops.etl_control as c set load_type = $8, watermark_start = case when c.watermark_start is not null then least(c.watermark_start, $11::timestamptz) end from lease where c.execution_id = $3 returning c.watermark_start)
 update ops.etl_checkpoint as p set phase = $7, expected = $9, proven = $6::timestamptz, seen_before = lease.seen_until, definition_hash = $14,
   read_from = case when $10 = 'span' then typed.watermark_start - $12 * interval '1 millisecond' when $10 = 'asked' then p.span_from end,
   read_to = case when $10 = 'span' then $11::timestamptz + $13 * interval '1 millisecond' when $10 = 'asked' then p.span_to end

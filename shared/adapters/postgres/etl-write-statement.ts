@@ -46,21 +46,21 @@ export function writeStatement(write: PageWrite): Statement {
     seen_until = ${dryRun ? 'j.seen_until' : `greatest(j.seen_until, (select ${found} from incoming))`}
   ${HELD} returning j.job)
 , changed as materialized (
-  select i.*, s.${key[0]} is null or s._deleted_at is not null as is_new
+  select i.*, s.${key[0]} is null or s._deleted_at is not null as _is_new
   from incoming as i left join ${table} as s on ${same('s', 'i')}
   where s.${key[0]} is null or s._deleted_at is not null or s._hash is distinct from i._hash)
 ${
   dryRun
     ? ''
     : `, written as (
-  insert into ${table} (${list.join(', ')}, _hash, _synced_at) select ${list.join(', ')}, _hash, clock_timestamp() from changed cross join lease
+  insert into ${table} (${list.join(', ')}, _hash, _synced_at) select ${list.map((name) => `c.${name}`).join(', ')}, c._hash, clock_timestamp() from changed as c cross join lease
   on conflict (${key.join(', ')}) do update set ${[...other, '_hash', '_synced_at'].map((name) => `${name} = excluded.${name}`).join(', ')}, _deleted_at = null)
 `
 }${gonePart(write, place, rejectedKeys)}
 ${outgoingPart(write, place)}
 ${lettersPart}
 , tally as materialized (
-  select count(*) filter (where is_new) as inserted, count(*) filter (where not is_new) as updated, count(*) filter (where ${caught}) as caught,
+  select count(*) filter (where _is_new) as inserted, count(*) filter (where not _is_new) as updated, count(*) filter (where ${caught}) as caught,
     (select count(*) from gone) as deleted, (select count(*) from incoming) as good
   from changed)
 , counted as (

@@ -278,6 +278,19 @@ describe('the judgement of a job', () => {
     expect((await jobOf(world))?.ok).toBe(true)
   })
 
+  test('tells a reconcile that failed until another has ended well, whatever loads end well after it', async () => {
+    const world = createWorld()
+    end(world, (await start(world, { reconcile: true })).body.run.id, { status: 'failed', error: 'misconfigured would-empty: most would go' })
+    world.clock.advance(1_000)
+    end(world, (await start(world)).body.run.id)
+    expect((await jobOf(world))?.faults).toEqual([
+      { problem: expect.stringContaining('its last reconcile failed'), hint: expect.stringContaining('npx afluente etl reconcile conversations') },
+    ])
+    world.clock.advance(1_000)
+    end(world, (await start(world, { reconcile: true })).body.run.id)
+    expect((await jobOf(world))?.faults).toEqual([])
+  })
+
   test('tells a run that meets a fault while it is going, and one that nobody works on', async () => {
     const world = createWorld()
     const { body } = await start(world)

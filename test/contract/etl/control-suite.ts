@@ -48,6 +48,18 @@ export function etlControlContract(name: string, make: () => Promise<ControlSubj
       return { control, job, started, end, state }
     }
 
+    test('the last reconcile that ended well or failed is known beside the last that ended well', async () => {
+      const { end, started, state } = world()
+      const good = await started({ loadType: 'reconcile' })
+      await end(good, 'success', null)
+      const bad = await started({ loadType: 'reconcile' })
+      await end(bad, 'failed', null)
+      await end(await started({ loadType: 'reconcile' }), 'cancelled', null)
+      await end(await started({ loadType: 'reconcile', dryRun: true }), 'success', null)
+      await end(await started(), 'success', null)
+      expect(await state()).toMatchObject({ lastReconcile: { id: good.id }, lastCompared: { id: bad.id, status: 'failed' } })
+    })
+
     test('a run knows whether it may empty the copy', async () => {
       const { control, end, started } = world()
       for (const acceptDeletes of [true, false]) {
@@ -66,6 +78,7 @@ export function etlControlContract(name: string, make: () => Promise<ControlSubj
         last: null,
         lastSuccess: null,
         lastReconcile: null,
+        lastCompared: null,
         definitionHash: null,
         leasedUntil: null,
         provenUntil: null,

@@ -6,6 +6,9 @@ import { itemsJob, openWorld, type World } from './world.ts'
 const postgres = realPostgres()
 const refused = { status: 'failed', deleted: 0, inserted: 0, updated: 0, attempt: 1, error: expect.stringContaining('would-empty') }
 
+const PAIRS =
+  'create table items (id bigint, n integer, name text, price numeric, seen_at timestamp, updated_at timestamp not null default now(), primary key (id, n))'
+
 async function filled(rows: number, over: Parameters<typeof openWorld>[1] = {}): Promise<World> {
   const world = await openWorld(postgres, over)
   await world.source.query(`insert into items (id, name) select i, 'name ' || i from generate_series(1, ${rows}) as i`)
@@ -76,4 +79,14 @@ test('the rows that are looked for come from a part of a large table', async () 
   const keys = await deps().store.sample(itemsJob, 1_000, { signal: new AbortController().signal })
   expect(new Set(keys.map(([key]) => key)).size).toBe(1_000)
   expect(keys.every(([key]) => Number(key) % 2 === 1)).toBe(true)
+})
+
+test('a key of several columns is looked for as a whole', async () => {
+  const { reconcile, run, source } = await openWorld(postgres, { schema: PAIRS, job: { ...itemsJob, key: ['id', 'n'] } })
+  await source.query('insert into items (id, n) select i, n from generate_series(1, 20) as i, generate_series(1, 2) as n')
+  expect(await run()).toMatchObject({ status: 'success', inserted: 40 })
+  await source.query('update items set id = id + 100 where n = 2')
+  expect(await reconcile()).toMatchObject({ status: 'success', inserted: 20, deleted: 20 })
+  await source.query('update items set id = id + 1000 where id <> 5')
+  expect(await reconcile()).toMatchObject(refused)
 })

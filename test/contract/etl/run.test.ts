@@ -15,7 +15,7 @@ describe('a run', () => {
     await source.query(
       `insert into items select i, ' name ' || i, i, i * 1.10, timestamp '2026-01-01' + i * interval '1 microsecond', ${OLD} from generate_series(1, 25) as i`,
     )
-    expect(await run()).toMatchObject({ ...counts, status: 'success', loadType: 'full', extracted: 25, inserted: 25, pages: 3, seen: 25 })
+    expect(await run()).toMatchObject({ ...counts, status: 'success', loadType: 'full', extracted: 25, inserted: 25, pages: 3, seen: 25, watermarkStart: null })
     expect(await copy()).toEqual(await truth())
     expect(await run()).toMatchObject({ ...counts, loadType: 'incremental', status: 'success' })
     expect(await run({ loadType: 'full' })).toMatchObject({ ...counts, extracted: 25, unchanged: 25 })
