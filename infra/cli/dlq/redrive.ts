@@ -1,5 +1,6 @@
 /** `afluente dlq redrive` and `jobs`: asks for a redrive, and watches how it goes. The redrive itself runs in the Worker, and goes on when this command ends. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { patient } from '../patience.ts'
 import { EXIT, type Exit, type VerbContext, WrongUse } from '../verb.ts'
 import { findWorker, type WorkerApi } from '../worker-api.ts'
 import { type Job, jobSchema, jobsSchema, redriveSchema } from './answers.ts'
@@ -56,7 +57,8 @@ export async function jobs({ args, env, out }: VerbContext): Promise<Exit> {
 async function watched(worker: WorkerApi, begun: Job, say: (line: string) => void): Promise<Job> {
   let told = ''
   let [moved, done] = [Date.now(), begun.done]
-  for (let job = begun; ; job = await worker.get(`/api/dead-letters/jobs/${job.id}`, jobSchema)) {
+  const look = patient(say)
+  for (let job = begun; ; job = await look(() => worker.get(`/api/dead-letters/jobs/${begun.id}`, jobSchema), job)) {
     if (job.state !== 'running') return job
     if (job.done !== done) [moved, done] = [Date.now(), job.done]
     const now = job.problem === null ? progressOf(job) : `redrive ${job.id} is held up: ${job.problem}`

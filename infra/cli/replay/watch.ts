@@ -1,6 +1,7 @@
 /** Watches a job of the Worker: it goes on when this command ends. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { rateMeter } from '../backfill/rate-meter.ts'
+import { patient } from '../patience.ts'
 import type { Seat } from '../verb.ts'
 import type { WorkerApi } from '../worker-api.ts'
 import { type Job, jobSchema } from './answers.ts'
@@ -16,7 +17,8 @@ const PATIENCE_MS = 30_000
 export async function watched(worker: WorkerApi, begun: Job, say: (line: string) => void, seat: Seat | undefined): Promise<Job> {
   const rate = rateMeter(Date.now, begun.done)
   let [moved, was, said] = [Date.now(), '', Date.now()]
-  for (let job = begun; ; job = await worker.get(`/api/replays/${job.id}`, jobSchema)) {
+  const look = patient(say)
+  for (let job = begun; ; job = await look(() => worker.get(`/api/replays/${begun.id}`, jobSchema), job)) {
     const now = Date.now()
     const at = `${job.phase} ${job.done} ${job.steps} ${job.problem ?? ''}`
     if (at !== was) {

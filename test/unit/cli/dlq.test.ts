@@ -186,6 +186,15 @@ describe('looking', () => {
 describe('redrive', () => {
   const started = { dryRun: false, jobs: [job], remarks: [] }
 
+  test('goes on watching while the Worker is away, and says so once', async () => {
+    const away = [503, { title: 'Down' }] as const
+    const looks = { 'POST /redrive': [202, started], 'GET /jobs/3': [[200, { ...job, done: 1 }], away, away, [200, done]] } as const
+    const { exit, lines } = await run(['redrive', '7', '8'], looks)
+    expect(exit).toBe(0)
+    expect(lines.filter((line) => line.includes('waiting for it'))).toEqual([expect.stringMatching(/answered 503 .*; waiting for it$/)])
+    expect(lines.at(-1)).toContain('done: 2 accepted')
+  })
+
   test('watches the job to its end; exit 0 when all have landed', async () => {
     const { exit, out, asked } = await run(['redrive', '7', '8'], { 'POST /redrive': [202, started], 'GET /jobs/3': [[200, { ...job, done: 1 }], [200, done]] }) // prettier-ignore
     expect(exit).toBe(0)

@@ -192,6 +192,16 @@ describe('npx afluente shadow', () => {
     expect(not).toMatchObject({ exit: 1, out: expect.stringContaining('(On silver.leads hangs a publication.)') as unknown })
   })
 
+  test('swap is watched on while the Worker is away, and that is said once', async () => {
+    const swap = { ...job, kind: 'swap', phase: 'switching' }
+    const away = [503, { title: 'Down' }] as const
+    const { exit, out } = await run(['shadow', 'swap'], {
+      'POST /api/shadows/swap': [202, { job: swap, remarks: [] }],
+      'GET /api/replays/3': [away, away, [200, { ...swap, state: 'done' }]],
+    })
+    expect({ exit, waited: out.split('waiting for it').length - 1 }).toEqual({ exit: 0, waited: 1 })
+  })
+
   test('drop says what is gone', async () => {
     const { exit, out } = await run(['shadow', 'drop', 'leads', '--consumer', 'postgres'], {
       'POST /api/shadows/drop': [200, { dropped: { ...entry, state: 'former' } }],
