@@ -1,5 +1,6 @@
 /** What was measured of each case, as a table for people. */
 import type { CpuPerRow } from './cpu.ts'
+import type { Peak } from './memory.ts'
 
 export interface HopFigures {
   readonly rows: number
@@ -20,17 +21,23 @@ export interface Measured {
   readonly sink: HopFigures
   /** Not of a backlog. */
   readonly endToEnd?: HopFigures
+  /** While each hop worked alone. */
+  readonly peakMb: Peak<unknown>['peakMb']
 }
 
 const HOPS = ['source', 'capture', 'sink', 'endToEnd'] as const
-const HEAD = ['', 'the source alone', 'capture alone, once warm', 'the Postgres sink alone', 'end to end']
+const HEAD = ['', 'the source alone', 'capture alone, once warm', 'the Postgres sink alone', 'end to end', 'memory of Deno, workerd']
 
 /** In Markdown: rows a second, MB a second, microseconds of CPU a row. */
 export function scaleTable(measured: readonly Measured[]): readonly string[] {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   const cell = (of: HopFigures | undefined) =>
     of === undefined ? '' : `${grouped(of.rowsPerSecond)} rows/s, ${of.mbPerSecond} MB/s${of.cpuMicroseconds === null ? '' : `, ${of.cpuMicroseconds} µs`}`
-  return [line(HEAD), line(HEAD.map(() => '---')), ...measured.map((one) => line([one.name, ...HOPS.map((hop) => cell(one[hop]))]))]
+  return [line(HEAD), line(HEAD.map(() => '---')), ...measured.map((one) => line([one.name, ...HOPS.map((hop) => cell(one[hop])), memory(one.peakMb)]))]
+}
+
+function memory({ deno, workerd }: Measured['peakMb']): string {
+  return deno === undefined && workerd === undefined ? '' : `${deno ?? '?'}, ${workerd ?? '?'} MB`
 }
 
 function grouped(value: number): string {

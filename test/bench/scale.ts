@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { cpuOfProduct, INSERTS, untilIdle } from './cpu.ts'
 import { eachHop, endToEnd, type Moved } from './hops.ts'
+import { peakMemory } from './memory.ts'
 import { type Report, words } from './report.ts'
 import { MIGRATION, migrationText, PIPELINE, pipelineText, PRODUCT, type ScaleCase, type ScaleDefinition } from './scale-cases.ts'
 import { scaleWorkload, withoutBudget } from './scale-rows.ts'
@@ -43,12 +44,12 @@ export async function scale(stack: BenchStack, report: Report, cases: readonly S
     if (at === 0) await endToEnd(stack, workload, Math.min(WARM_UP_ROWS, one.rows), ['postgres'])
     await untilIdle(stack)
     await report.measure(`${one.name}: each hop alone`, async () => {
-      const hops = await eachHop(stack, workload, one.rows)
+      const { found: hops, peakMb } = await peakMemory(stack, () => eachHop(stack, workload, one.rows))
       const found = { source: perRow(hops.source, one, true), capture: perRow(hops.capture, one), sink: perRow(hops.sink, one) }
       const { firstEventMs, steadyRowsPerSecond } = hops.capture
       const warm = { ...found.capture, ...(steadyRowsPerSecond === null ? {} : rates(steadyRowsPerSecond, one)) }
-      measured.push({ name: one.name, rowBytes: one.rowBytes, ...found, capture: warm })
-      return { ...about(one), ...found, capture: { ...found.capture, firstEventMs, steadyRowsPerSecond } }
+      measured.push({ name: one.name, rowBytes: one.rowBytes, ...found, capture: warm, peakMb })
+      return { ...about(one), peakMb, ...found, capture: { ...found.capture, firstEventMs, steadyRowsPerSecond } }
     })
     if (!one.endToEnd) continue
     await untilIdle(stack)

@@ -66,11 +66,20 @@ describe('the definition of a case', () => {
 
 test('what was measured is a table in Markdown', () => {
   const figures: HopFigures = { rows: 10, ms: 1, rowsPerSecond: 14_000, mbPerSecond: 2.8, cpuMicroseconds: 90, cpuPerRow: null }
-  const measured = [{ name: 'base', rowBytes: 200, source: figures, capture: figures, sink: { ...figures, rowsPerSecond: 999, cpuMicroseconds: null } }]
+  const measured = [
+    {
+      name: 'base',
+      rowBytes: 200,
+      source: figures,
+      capture: figures,
+      sink: { ...figures, rowsPerSecond: 999, cpuMicroseconds: null },
+      peakMb: { deno: 60, workerd: 110 },
+    },
+  ]
   expect(scaleTable(measured)).toEqual([
-    '|  | the source alone | capture alone, once warm | the Postgres sink alone | end to end |',
-    '| --- | --- | --- | --- | --- |',
-    '| base | 14 000 rows/s, 2.8 MB/s, 90 µs | 14 000 rows/s, 2.8 MB/s, 90 µs | 999 rows/s, 2.8 MB/s |  |',
+    '|  | the source alone | capture alone, once warm | the Postgres sink alone | end to end | memory of Deno, workerd |',
+    '| --- | --- | --- | --- | --- | --- |',
+    '| base | 14 000 rows/s, 2.8 MB/s, 90 µs | 14 000 rows/s, 2.8 MB/s, 90 µs | 999 rows/s, 2.8 MB/s |  | 60, 110 MB |',
   ])
 })
 
