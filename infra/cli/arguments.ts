@@ -25,6 +25,14 @@ export function wholeNumber(option: string, text: string | undefined): number | 
 export function timeOf(name: string, text: string, now: number): string {
   const ms = /^[\d.]+(?:ms|s|m|h|d)$/.test(text) ? now - milliseconds(text) : Date.parse(text)
   const at = new Date(ms)
-  if (Number.isNaN(at.getTime())) throw new WrongUse(`--${name}: '${text}' is neither a time (2026-11-22T18:00:00Z) nor how long ago (2h)`)
-  return at.toISOString()
+  if (Number.isNaN(at.getTime()) || !isDay(text)) throw new WrongUse(`--${name}: '${text}' is neither a time (2026-11-22T18:00:00Z) nor how long ago (2h)`)
+  // A Date keeps milliseconds: what a database knows to the microsecond is asked for to the microsecond.
+  const [, beyond = ''] = /:\d\d[.,]\d{3}(\d{1,3})/.exec(text) ?? []
+  return at.toISOString().replace('Z', `${beyond}Z`)
+}
+
+/** JavaScript takes the 30th of February for the 2nd of March. */
+function isDay(text: string): boolean {
+  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? []
+  return day === undefined || new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day)
 }

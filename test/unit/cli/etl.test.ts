@@ -193,9 +193,17 @@ describe('run', () => {
     [['--dry-run'], { dryRun: true }],
     [['--full', '--yes'], { full: true, dryRun: false, acceptDeletes: true }],
     [['--from', '2026-11-01T00:00:00-03:00', '--to', '2026-11-02'], { from: '2026-11-01T03:00:00.000Z', to: '2026-11-02T00:00:00.000Z', dryRun: false }],
+    [
+      ['--from', '2026-11-01T00:00:00.123456-03:00', '--to', '2026-11-01T04:00:00.5Z'],
+      { from: '2026-11-01T03:00:00.123456Z', to: '2026-11-01T04:00:00.500Z', dryRun: false },
+    ],
   ])('%j is asked for as such', async (args, body) => {
     const { asked } = await run(['run', 'conversations', ...args], { [RUNS]: [begun(done)] })
     expect(asked[0]?.body).toEqual({ ...body, triggeredBy: 'manual' })
+  })
+
+  test.each(['2026-02-30', '2026-02-30T00:00:00Z', 'soon'])('from %s is refused, and nothing is asked', async (from) => {
+    expect(await run(['run', 'conversations', '--from', from], {})).toMatchObject({ exit: 2, asked: [] })
   })
 
   test('that fails is exit 1 with its reason; a fault on the way is told when it comes', async () => {
