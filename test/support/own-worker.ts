@@ -46,6 +46,8 @@ export async function startOwnWorker({ env, inspected = false, root }: OwnWorker
       host: '127.0.0.1',
       port: 0,
       cf: false,
+      // Standard output is its caller's own.
+      handleStructuredLogs: ({ message }) => void process.stderr.write(`${message}\n`),
       ...(inspected ? { inspectorPort: 0 } : {}),
       ...localBindings(manifest, { ...ELSEWHERE, ...env }),
     }),
