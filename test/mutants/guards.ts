@@ -216,6 +216,20 @@ set enable_nestloop = off`,
     sabotage: 'floor: Math.max(0, ...beside)',
     tests: ['unit', 'test/unit/capture'],
   },
+  {
+    name: 'the storage of a request is used again only once it was answered',
+    file: 'shared/adapters/kafka/produce-encoding.ts',
+    line: '        storage = writer.bytes\n',
+    sabotage: '        STORAGE.give(writer.bytes)\n',
+    tests: ['unit', 'test/unit/adapters/produce-request.test.ts'],
+  },
+  {
+    name: 'a header that is longer than the room before its body is not put there',
+    file: 'shared/adapters/kafka/request-room.ts',
+    line: ' || this.offset > room) return copy',
+    sabotage: ') return copy',
+    tests: ['unit', 'test/unit/adapters/produce-request.test.ts'],
+  },
   // Deliver.
   {
     name: 'offsets are committed after the sink has the batch',

@@ -6,8 +6,9 @@ export class ByteWriter {
   bytes: Uint8Array
   at = 0
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size)
+  /** Writes into `storage` as long as it has room. */
+  constructor(storage: Uint8Array) {
+    this.bytes = storage
   }
 
   /** Makes room for so many bytes more. The other methods but `text` don't look. */

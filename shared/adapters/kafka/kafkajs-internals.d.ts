@@ -15,3 +15,9 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   const RequestQueue: unknown
   export default RequestQueue
 }
+
+/** What puts a request together. */
+declare module 'kafkajs/src/protocol/encoder.js' {
+  const Encoder: unknown
+  export default Encoder
+}

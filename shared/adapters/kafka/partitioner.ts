@@ -14,6 +14,9 @@ export function keyPartitioner(): (args: PartitionerArguments) => number {
   return ({ message: { key, partition }, partitionMetadata }) => partition ?? (murmur2(bytesOf(key)) & 0x7fffffff) % partitionMetadata.length
 }
 
+/** A key of ASCII is written here: keys are short, and each call of the encoder makes an array with a storage of its own. */
+const scratch = new Uint8Array(256)
+
 /** The hash as a signed 32-bit number. */
 export function murmur2(bytes: Uint8Array): number {
   const { length } = bytes
@@ -36,5 +39,17 @@ export function murmur2(bytes: Uint8Array): number {
 
 function bytesOf(key: unknown): Uint8Array {
   if (key instanceof Uint8Array) return key
-  return typeof key === 'string' ? encoder.encode(key) : new Uint8Array()
+  return typeof key === 'string' ? (asciiBytesOf(key) ?? encoder.encode(key)) : new Uint8Array()
+}
+
+/** Good until the next call; null for a long key, or another than ASCII. */
+function asciiBytesOf(key: string): Uint8Array | null {
+  const { length } = key
+  if (length > scratch.length) return null
+  for (let index = 0; index < length; index += 1) {
+    const unit = key.charCodeAt(index)
+    if (unit > 0x7f) return null
+    scratch[index] = unit
+  }
+  return scratch.subarray(0, length)
 }

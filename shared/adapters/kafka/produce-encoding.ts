@@ -7,10 +7,16 @@ import { Buffer } from 'node:buffer'
 import produceRequests from 'kafkajs/src/protocol/requests/produce/index.js'
 import { ByteWriter } from './byte-writer.ts'
 import { type BatchMessage, writeRecordBatch } from './record-batch.ts'
+import { installRequestRoom, withRoom } from './request-room.ts'
+import { spareStorage } from './spare-storage.ts'
 
 /** The newest version that kafkajs speaks, and so the one it uses with every broker since Kafka 2.1. */
 const VERSION = 7
 const INSTALLED = Symbol.for('afluente.produce-encoding')
+/** What stands before the body: its length, the request's numbers and the client's name. */
+const HEADER_ROOM = 128
+/** A request of capture has about a megabyte. */
+const STORAGE = spareStorage(4 * 1_048_576)
 /** Bytes of a record beside its key and value: its ten headers, about. */
 const ROOM_BESIDE = 512
 
@@ -32,6 +38,7 @@ type TopicData<M> = readonly {
 
 interface Protocol {
   readonly request: { encode: () => Promise<unknown> }
+  readonly response: { readonly decode: (raw: unknown) => Promise<unknown> }
 }
 
 /** Makes kafkajs write plain messages the short way. Does it once; does nothing when kafkajs no longer looks as it did. */
@@ -39,6 +46,7 @@ export function installProduceEncoding(): boolean {
   const table = produceRequests
   if (!isTable(table)) return false
   if (Reflect.get(table, INSTALLED) === true) return true
+  installRequestRoom()
   const own = table.protocol
   table.protocol = (of) => {
     const make = own(of)
@@ -46,29 +54,36 @@ export function installProduceEncoding(): boolean {
     return (given: ProduceArguments) => {
       const made = make(given)
       const { encode } = made.request
-      made.request.encode = async () => encodedBy(given) ?? encode()
-      return made
+      const { decode } = made.response
+      let storage: Uint8Array | null = null
+      made.request.encode = async () => {
+        const writer = written(given)
+        if (writer === null) return encode()
+        storage = writer.bytes
+        const buf = withRoom(writer.bytes, HEADER_ROOM, writer.at)
+        return { buf, buffer: buf }
+      }
+      // Answered, and so read to its end. What is never answered may still lie in a socket, and is not used again.
+      const answered = async (raw: unknown) => {
+        if (storage !== null) STORAGE.give(storage)
+        storage = null
+        return decode(raw)
+      }
+      return { ...made, response: { ...made.response, decode: answered } }
     }
   }
   Reflect.set(table, INSTALLED, true)
   return true
 }
 
-/** The body of the request, in the shape of kafkajs's own encoder; null for what only kafkajs's can write. */
-function encodedBy({
-  acks,
-  compression = 0,
-  producerEpoch,
-  producerId,
-  timeout,
-  topicData,
-  transactionalId = null,
-}: ProduceArguments): { readonly buf: Buffer; readonly buffer: Buffer } | null {
+/** The body of the request, behind room for its header; null for what only kafkajs's own encoder can write. */
+function written({ acks, compression = 0, producerEpoch, producerId, timeout, topicData, transactionalId = null }: ProduceArguments): ByteWriter | null {
   if (compression !== 0 || transactionalId !== null || producerId === undefined) return null
   const id = BigInt(producerId.toString())
   const halves = { high: Number(BigInt.asIntN(32, id >> 32n)), low: Number(BigInt.asIntN(32, id)) }
   if (!arePlain(topicData)) return null
-  const writer = new ByteWriter(roomFor(topicData))
+  const writer = new ByteWriter(STORAGE.take(roomFor(topicData)))
+  writer.at = HEADER_ROOM
   writer.int16(-1) // no transaction
   writer.int16(acks)
   writer.int32(timeout)
@@ -93,14 +108,12 @@ function encodedBy({
       writer.int32At(sizeAt, writer.at - sizeAt - 4)
     }
   }
-  const { buffer, byteOffset } = writer.bytes
-  const buf = Buffer.from(buffer, byteOffset, writer.at)
-  return { buf, buffer: buf }
+  return writer
 }
 
 /** Bytes of the request, about, where texts are mostly ASCII: a buffer that has to grow is copied. */
 function roomFor(topicData: TopicData<BatchMessage>): number {
-  let room = 1 << 12
+  let room = HEADER_ROOM + (1 << 12)
   for (const { partitions } of topicData) {
     for (const { messages } of partitions) for (const { key, value } of messages) room += ROOM_BESIDE + key.length + value.length
   }

@@ -40,7 +40,7 @@ test('a record batch has the very bytes that kafkajs writes', async () => {
           lastOffsetDelta: messages.length - 1,
           records: messages.map((each, offsetDelta) => Record({ ...each, offsetDelta, timestampDelta: 0 })),
         })
-        const writer = new ByteWriter(16)
+        const writer = new ByteWriter(new Uint8Array(16))
         writeRecordBatch(writer, messages, {
           producerId: { high: producerId.getHighBits(), low: producerId.getLowBits() },
           producerEpoch,
@@ -67,7 +67,7 @@ test('sizes around the steps of a varint', async () => {
         lastOffsetDelta: 0,
         records: messages.map((each) => Record({ ...each, offsetDelta: 0, timestampDelta: 0 })),
       })
-      const writer = new ByteWriter(16)
+      const writer = new ByteWriter(new Uint8Array(16))
       writeRecordBatch(writer, messages, { producerId: { high: 0, low: 1 }, producerEpoch: 0, firstSequence: 0, timestampMs: 1 })
       expect(Buffer.compare(Buffer.from(writer.bytes.subarray(0, writer.at)), theirs.buffer), `${length} × ${unit}`).toBe(0)
     }
