@@ -130,7 +130,8 @@ async function apply(client: pg.Client, file: SqlFile): Promise<void> {
   }
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+/** Errors: `unavailable` when there is no connection. */
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: 'afluente migrate', connectionTimeoutMillis: 10_000 })
   // A connection that dies while idle would otherwise end the process; the next query reports it.
   client.on('error', () => undefined)

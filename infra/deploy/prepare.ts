@@ -12,6 +12,7 @@ import { type AnyPipeline, shardsOf } from '../../shared/engine/define.ts'
 import { assertSound } from '../../shared/engine/definition-faults.ts'
 import { AfluenteError } from '../../shared/engine/errors.ts'
 import type { Log } from '../../shared/ports/log.ts'
+import { checkSilver } from './check-silver.ts'
 import { checkSource } from './check-source.ts'
 import { indices } from './indices.ts'
 import { migrate } from './migrate.ts'
@@ -49,7 +50,7 @@ export async function prepare({
   assertSound(pipeline)
   const sourceLines = sourceUrl === undefined ? [] : await source(sourceUrl, pipeline)
   sourceLines.forEach((line) => onStep(`source database: ${line}`))
-  const migrated = migrate(analyticsUrl)
+  const migrated = checkSilver(analyticsUrl, pipeline.tables).then(() => migrate(analyticsUrl))
   const outcomes = await Promise.allSettled([
     sourceUrl === undefined ? undefined : mendSource(sourceUrl, pipeline, (line) => onStep(`source database: ${line}`)),
     migrated.then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { prepareSinks } from '../../../infra/local/prepare-databases.ts'
 import { describe as told } from '../../../infra/local/fault.ts'
+import { checkSilver } from '../../../infra/deploy/check-silver.ts'
+import { migrate } from '../../../infra/deploy/migrate.ts'
 import { prepare } from '../../../infra/deploy/prepare.ts'
 import { pipeline } from '../../../shared/pipeline.ts'
 import { realPostgres } from '../sink/postgres-server.ts'
@@ -45,6 +47,20 @@ describe('preparation', () => {
     })
     const client = await postgres.client(analyticsUrl)
     expect((await client.query("select to_regnamespace('ops') as ops")).rows).toEqual([{ ops: null }])
+  })
+
+  test('leaves silver alone where a table of it has another key than its definition, and tells what mends it', async () => {
+    const analyticsUrl = await postgres.analytics()
+    const client = await postgres.client(analyticsUrl)
+    const again = () => checkSilver(analyticsUrl, pipeline.tables)
+    await again()
+    await client.query('alter table silver.leads drop constraint leads_pkey, add primary key (id, name)')
+    const fault = await prepare({ ...nowhere, analyticsUrl }).catch((error: unknown) => error)
+    expect(String(fault)).toContain('silver.leads is keyed by id, name, public.leads by id.')
+    const [, mend = ''] = /in the analytics database, (.*); then run this again/.exec(String(fault)) ?? []
+    await client.query(mend)
+    await again()
+    expect(await migrate(analyticsUrl)).toEqual(['0300_silver_leads.sql', '0400_bi_leads.sql'])
   })
 
   test('a source that can not be reached is said without its password, and nothing is changed', async () => {

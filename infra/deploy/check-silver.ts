@@ -1,0 +1,29 @@
+/** Compares the keys of silver's tables with the definition: a sink that asks for another key than its table has would halt at its first event. */
+import { AfluenteError } from '../../shared/engine/errors.ts'
+import { quoted } from '../../shared/mappings/column-types.ts'
+import { qualifiedName, type SourceTable } from '../../shared/tables/table.ts'
+import { withClient } from './migrate.ts'
+
+const KEYS = `select c.relname as table, array_agg(a.attname::text order by k.at) as key
+from pg_class as c join pg_index as i on i.indrelid = c.oid and i.indisprimary, unnest(i.indkey) with ordinality as k (attnum, at), pg_attribute as a
+where c.relnamespace = to_regnamespace('silver') and a.attrelid = c.oid and a.attnum = k.attnum group by c.relname`
+
+/** Resolves when every table that is there has the key of its definition. Errors: `misconfigured` with each that has not, and what mends it; `unavailable`. */
+export async function checkSilver(url: string, tables: readonly SourceTable[]): Promise<void> {
+  const rows = await withClient(url, async (client) => (await client.query<{ table: string; key: string[] }>(KEYS)).rows)
+  const wrong = tables.flatMap((table) => {
+    const found = rows.find((row) => row.table === table.name)
+    return found === undefined || found.key.join('\n') === table.key.join('\n') ? [] : [{ table, key: found.key }]
+  })
+  if (wrong.length === 0) return
+  throw new AfluenteError(
+    'misconfigured',
+    'silver-key',
+    `Silver has another key than shared/pipeline.ts:\n${wrong.map(({ table, key }) => adviceOf(table, key)).join('\n')}\nNothing of it was changed.`,
+  )
+}
+
+function adviceOf(table: SourceTable, key: readonly string[]): string {
+  const { name } = table
+  return `  - silver.${name} is keyed by ${key.join(', ')}, ${qualifiedName(table)} by ${table.key.join(', ')}. Its rows have to come anew: in the analytics database, drop table silver.${quoted(name)} cascade; delete from ops.schema_file where name like '%\\_${name}.sql'; then run this again, and npx afluente backfill ${name}.`
+}
