@@ -4,7 +4,8 @@ import type { Part } from './part.ts'
 import type { Places } from './places.ts'
 import type { Secrets } from './secrets.ts'
 
-const stackFile = z.object({
+/** The file's shape. */
+export const stackFile = z.object({
   version: z.literal(1),
   source: z.object({ url: z.string() }),
   supabase: z.object({ url: z.string(), anonKey: z.string(), serviceRoleKey: z.string() }),

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Fault } from '../../infra/local/fault.ts'
-import { homeAt } from '../../infra/local/home.ts'
+import { type Home, homeAt, readJson } from '../../infra/local/home.ts'
+import { stackFile, type StackInfo } from '../../infra/local/stack-info.ts'
 import { words } from './report.ts'
 import { attachTo, type BenchStack, withoutServers } from './stack.ts'
 
@@ -57,11 +58,19 @@ async function stackOfTree({ folder, home, name, signal }: StackOfTree): Promise
     signal.removeEventListener('abort', start.interrupt)
     signal.throwIfAborted()
     if (code !== 0) throw new Fault(`The stack of ${name} did not start`, 'What it said stands above')
-    return attachTo(homeAt(home), stop, `The stack of ${name} is ready, and its stack.json is not one that this bench reads`, 'Compare with a later commit')
+    const none = `The stack of ${name} is ready, and its stack.json is not one that this bench reads`
+    return attachTo(homeAt(home), stop, none, 'Compare with a later commit', readAnyStackFile)
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+/** Earlier versions say less of Chatwoot, and nothing that compares asks for it. */
+const anyStackFile = stackFile.extend({ chatwoot: stackFile.shape.chatwoot.catch({ url: '', reader: '' }) })
+
+function readAnyStackFile({ stackFile: file }: Home): StackInfo | undefined {
+  return anyStackFile.safeParse(readJson(file)).data
 }
 
 interface Verb {

@@ -81,8 +81,14 @@ export function runningStack(): BenchStack {
 }
 
 /** The stack that runs under a home; `end` is what closing does besides. Throws a `Fault` in these words where there is none. */
-export function attachTo(home: Home, end: () => Promise<void>, none: string, advice: string): BenchStack {
-  const info = readStackFile(home)
+export function attachTo(
+  home: Home,
+  end: () => Promise<void>,
+  none: string,
+  advice: string,
+  read: (home: Home) => StackInfo | undefined = readStackFile,
+): BenchStack {
+  const info = read(home)
   if (info === undefined) throw new Fault(none, advice)
   const stack = open(info, null, end)
   return {
@@ -90,7 +96,7 @@ export function attachTo(home: Home, end: () => Promise<void>, none: string, adv
     part: async (name, action) => {
       await stack.part(name, action)
       // The part is another process now.
-      info.processes = readStackFile(home)?.processes ?? info.processes
+      info.processes = read(home)?.processes ?? info.processes
     },
   }
 }
