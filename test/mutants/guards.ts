@@ -232,6 +232,13 @@ set enable_nestloop = off`,
   },
   // Deliver.
   {
+    name: 'what waits in all partitions of a member is bounded',
+    file: 'shared/adapters/kafka/subscription-queue.ts',
+    line: 'Math.floor(OF_ALL.bytes / partitions)',
+    sabotage: 'OF_ALL.bytes',
+    tests: ['unit', 'test/unit/deliver/subscription-queue.test.ts'],
+  },
+  {
     name: 'offsets are committed after the sink has the batch',
     file: 'shared/adapters/kafka/subscription-partition.ts',
     line: `      await deps.handle({ topic, partition, records, highWatermark, generation }, { signal, heartbeat })

@@ -5,6 +5,7 @@ import type { HandleBatch } from '../../ports/subscription.ts'
 import type { PartitionOffset } from './subscription-commits.ts'
 import { createHeldPartition, type HeldPartition } from './subscription-partition.ts'
 import { type Position, positionKey } from './subscription-positions.ts'
+import { limitsFor } from './subscription-queue.ts'
 
 export interface Membership {
   /** Takes a fetched batch into its partition's queue; resolves when the next may be fetched. */
@@ -39,9 +40,6 @@ export interface MembershipDeps {
   readonly onFailure: (error: unknown) => void
 }
 
-/** A Worker has 128 MB for all its partitions, and a sink needs a batch several times over. */
-const LIMITS = { batchRecords: 2_000, batchBytes: 1024 * 1024, fullRecords: 4_000, fullBytes: 2 * 1024 * 1024 } as const
-
 export function createMembership(deps: MembershipDeps): Membership {
   const { consumer, clock } = deps
   const ended = new AbortController()
@@ -53,13 +51,14 @@ export function createMembership(deps: MembershipDeps): Membership {
     if (paused.delete(partition)) consumer.resume([{ topic: partition.topic, partitions: [partition.partition] }])
   }
 
+  const limits = limitsFor(Object.values(deps.assignment).reduce((sum, partitions) => sum + partitions.length, 0))
   for (const [topic, partitions] of Object.entries(deps.assignment)) {
     for (const partition of partitions) {
       const one: HeldPartition = createHeldPartition({
         topic,
         partition,
         generation: deps.generation,
-        limits: LIMITS,
+        limits,
         handle: deps.handle,
         signal,
         after: deps.before,

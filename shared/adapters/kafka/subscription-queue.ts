@@ -10,6 +10,17 @@ export interface QueueLimits {
   readonly fullBytes: number
 }
 
+/** A Worker has 128 MB for all its partitions, and a sink needs a batch several times over. */
+const OF_ALL = { records: 48_000, bytes: 24 * 1024 * 1024 } as const
+const OF_ONE = { records: 4_000, bytes: 2 * 1024 * 1024 } as const
+
+/** The limits of each of so many partitions that one member holds: what waits in all of them together is bounded. */
+export function limitsFor(partitions: number): QueueLimits {
+  const fullRecords = Math.max(2, Math.min(OF_ONE.records, Math.floor(OF_ALL.records / partitions)))
+  const fullBytes = Math.min(OF_ONE.bytes, Math.floor(OF_ALL.bytes / partitions))
+  return { batchRecords: fullRecords / 2, batchBytes: fullBytes / 2, fullRecords, fullBytes }
+}
+
 export interface Queue {
   push(messages: readonly KafkaMessage[]): void
   /** The next batch, in offset order; empty when nothing waits. */
