@@ -41,7 +41,7 @@ export async function backfill(stack: BenchStack, report: Report, { rates, rows 
     await insertLeads(stack.source, TABLE, live, 1_000)
     // Warms the way; nothing is measured of it.
     await send(stack, access, mark, Math.min(rows, 10_000))
-    await report.measure('backfill alone, into silver and bronze', async () => sending(await send(stack, access, mark, rows)))
+    await report.measure('backfill alone, into silver and bronze', async () => ({ ...sending(await send(stack, access, mark, rows)), atLeast: FASTER_THAN }))
     for (const rate of rates) {
       const beside = async (atMost?: number): Promise<Record<string, unknown>> => {
         const before = await aloneFor(stack, live, rate)
@@ -96,7 +96,7 @@ async function send(stack: BenchStack, access: Access, mark: string, rows: numbe
 
 function sending({ edge, ms, rows, sendMs }: Sent): Record<string, unknown> {
   const rowsPerSecond = perSecond(rows, ms)
-  return { rows, ms: Math.round(ms), rowsPerSecond, sendMs, atLeast: FASTER_THAN, within: rowsPerSecond >= FASTER_THAN, edge }
+  return { rows, ms: Math.round(ms), rowsPerSecond, sendMs, edge }
 }
 
 async function aloneFor({ info }: BenchStack, live: string, rate: number): Promise<LiveWrites> {

@@ -44,7 +44,7 @@ export async function eachHop(stack: BenchStack, workload: Workload, rows: numbe
   return { source, capture, sink }
 }
 
-/** Outbox to Kafka. The rows are in the outbox and the functions' host is stopped: the time runs from the ring after its start. */
+/** Outbox to Kafka. The rows are in the outbox and the functions' host is stopped: the time runs from the function's answer to the ring after its start. */
 export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload, 'topics'>, rows: number): Promise<Moved & Pace> {
   const admin = stack.kafka.admin()
   await admin.connect()
@@ -58,6 +58,7 @@ export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload,
     const before = await stack.edgeStats()
     const cpu = await countCpu(stack)
     const looks: Look[] = []
+    const rungAt = performance.now()
     await stack.ring()
     const began = performance.now()
     const look = async (): Promise<boolean> => {
@@ -69,7 +70,7 @@ export async function captureAlone(stack: BenchStack, { topics }: Pick<Workload,
     const { ms } = looks.at(-1) ?? { ms: 0 }
     const cpuPerRow = (await cpu?.(rows)) ?? null
     const edge = difference(before, await stack.edgeStats())
-    return { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), ...paceOf(looks), cpuPerRow, edge }
+    return { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), ...paceOf(looks, began - rungAt), cpuPerRow, edge }
   } finally {
     await admin.disconnect()
   }
@@ -81,18 +82,19 @@ interface Look {
 }
 
 export interface Pace {
-  /** From the ring to the first look that saw an event: the function's cold start. */
+  /** From the ring to the first look that saw an event: the function's cold start, its boot included. */
   readonly firstEventMs: number | null
   /** From then on. Null where the same look saw them all. */
   readonly steadyRowsPerSecond: number | null
 }
 
-export function paceOf(looks: readonly Look[]): Pace {
+/** `ringMs`: how long the ring took, before the looks began. */
+export function paceOf(looks: readonly Look[], ringMs = 0): Pace {
   const first = looks.find(({ published }) => published > 0)
   const last = looks.at(-1)
   if (first === undefined || last === undefined) return { firstEventMs: null, steadyRowsPerSecond: null }
   const steady = first === last ? null : perSecond(last.published - first.published, last.ms - first.ms)
-  return { firstEventMs: Math.round(first.ms), steadyRowsPerSecond: steady }
+  return { firstEventMs: Math.round(ringMs + first.ms), steadyRowsPerSecond: steady }
 }
 
 /** Kafka to a sink: the time to join the group doesn't count, from the first commit to the last. */

@@ -19,7 +19,7 @@ const MEMORY_LIMIT_MB = 250
 const LINGER_MS = 3_000
 
 export async function rest(stack: BenchStack, report: Report, { seconds }: { readonly seconds: number }): Promise<void> {
-  report.record('npm start, what is downloaded already', { readyMs: stack.readyMs })
+  report.record('the parts of the stack ready, what is downloaded already', { readyMs: stack.readyMs })
   await untilIdle(stack)
   await sleep(LINGER_MS)
   await report.measure('nothing to do', async () => {
@@ -46,11 +46,11 @@ export async function rest(stack: BenchStack, report: Report, { seconds }: { rea
     const times: number[] = []
     for (let n = 0; n < COLD_STARTS; n += 1) times.push(await coldStart(stack))
     const percentiles = percentilesOf(times)
-    return { times: times.length, ...percentiles, atMost: COLD_LIMIT_MS, within: (percentiles.p50Ms ?? Infinity) <= COLD_LIMIT_MS }
+    return { times: times.length, ...percentiles, atMost: COLD_LIMIT_MS, within: (percentiles.maxMs ?? Infinity) <= COLD_LIMIT_MS }
   })
 }
 
-/** Milliseconds from the change to Kafka's time of its record, by clocks of one machine. */
+/** Milliseconds from the change to the moment at which its record was written for Kafka, by clocks of one machine; sending it takes some more. */
 async function coldStart(stack: BenchStack): Promise<number> {
   await sleep(LINGER_MS)
   await stack.endIsolate()

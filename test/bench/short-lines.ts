@@ -1,4 +1,5 @@
 /** What the short measurement found, for people; and whether it measured anything. */
+import { cpuOfProduct } from './cpu.ts'
 
 export interface ShortFindings {
   readonly lines: readonly string[]
@@ -27,11 +28,20 @@ export function readShort(output: string): ShortFindings {
   const found = output
     .split('\n')
     .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Found)
+    .flatMap((line) => foundIn(line))
   const [latency, endToEnd] = [found.find(({ postgres }) => postgres !== undefined), found.find(({ rowsPerSecond }) => rowsPerSecond !== undefined)]
   return {
     lines: [...(latency === undefined ? [] : latencyLines(latency)), ...(endToEnd === undefined ? [] : endToEndLines(endToEnd))],
     measured: (latency?.rows ?? 0) > 0 && latency?.missing === 0 && (endToEnd?.rows ?? 0) > 0 && (endToEnd?.rowsPerSecond ?? 0) > 0,
+  }
+}
+
+/** A part of the stack may print a line that only looks like one. */
+function foundIn(line: string): readonly Found[] {
+  try {
+    return [JSON.parse(line) as Found]
+  } catch {
+    return []
   }
 }
 
@@ -44,8 +54,11 @@ function latencyLines({ elasticsearch, load, measure, missing, postgres, rows }:
 }
 
 function endToEndLines({ cpuPerRow, load, measure, rows, rowsPerSecond }: Found): readonly string[] {
-  const parts = Object.entries(cpuPerRow ?? {}).toSorted(([, one], [, other]) => other - one)
-  const total = Math.round(parts.reduce((sum, [, microseconds]) => sum + microseconds, 0))
-  const cpu = parts.length === 0 ? [] : [`  CPU ${total} µs a row: ${parts.map(([part, microseconds]) => `${part} ${Math.round(microseconds)}`).join(', ')}`]
+  const product = cpuOfProduct(cpuPerRow ?? {})
+  const parts = product.parts.toSorted(([, one], [, other]) => other - one)
+  const cpu =
+    parts.length === 0
+      ? []
+      : [`  CPU ${Math.round(product.total)} µs a row: ${parts.map(([part, microseconds]) => `${part} ${Math.round(microseconds)}`).join(', ')}`]
   return [`${measure}, ${rows} rows: ${rowsPerSecond} rows/s, load ${load.end[0]}`, ...cpu]
 }

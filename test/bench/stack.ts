@@ -120,7 +120,8 @@ export async function workerRoot(home: string, definition: (text: string) => str
 function open(info: StackInfo, own: { readonly edge: string; readonly readyMs: number } | null, end: () => Promise<void>): BenchStack {
   const edge = own?.edge ?? null
   const pool = (connectionString: string, max: number): pg.Pool => {
-    const made = new pg.Pool({ connectionString, max, application_name: 'afluente-bench' })
+    // An ended session's CPU would be counted as the server's own.
+    const made = new pg.Pool({ connectionString, max, idleTimeoutMillis: 0, application_name: 'afluente-bench' })
     made.on('error', () => undefined)
     return made
   }
@@ -148,7 +149,8 @@ function open(info: StackInfo, own: { readonly edge: string; readonly readyMs: n
     consumer: (name, action) => post(`${info.worker.url}/api/consumers/${name}/${action}`, info.worker.token),
     ring: () => post(`${info.supabase.url}/functions/v1/capture`, info.webhookSecret),
     endIsolate: async () => {
-      if (edge !== null) await (await fetch(`${edge}/_kill`, { method: 'POST' })).arrayBuffer()
+      const { killed } = edge === null ? { killed: false } : ((await (await fetch(`${edge}/_kill`, { method: 'POST' })).json()) as { killed: boolean })
+      if (!killed) throw new Error('there is no isolate of our own stack to end')
     },
     close: async () => {
       await Promise.allSettled([source.end(), analytics.end()])

@@ -1,6 +1,6 @@
 /** How many rows a second each hop moves alone, and all of them together. */
 import { randomUUID } from 'node:crypto'
-import { captureAlone, caughtUp, consumers, endToEnd, sinkAlone } from './hops.ts'
+import { captureAlone, caughtUp, consumers, endToEnd, sinkAlone, eachHop } from './hops.ts'
 import type { Report } from './report.ts'
 import type { BenchStack } from './stack.ts'
 import { limits } from './throughput-limits.ts'
@@ -18,7 +18,11 @@ export async function throughput(stack: BenchStack, report: Report, { rows, endT
   await stack.consumer('elasticsearch', 'stop')
   await stack.consumer('postgres', 'resume')
   await report.measure('end to end, silver and bronze', () => endToEnd(stack, leadsWorkload, rows, ['postgres']))
+  await stack.consumer('postgres', 'stop')
   await stack.consumer('elasticsearch', 'resume')
+  await caughtUp(stack, ['elasticsearch'])
+  await report.measure('end to end, Elasticsearch', () => endToEnd(stack, leadsWorkload, rows, ['elasticsearch']))
+  await stack.consumer('postgres', 'resume')
   await caughtUp(stack)
   await report.measure('end to end, silver, bronze and Elasticsearch', () => endToEnd(stack, leadsWorkload, rows, consumers))
 }
@@ -28,6 +32,7 @@ export async function silverOnly(stack: BenchStack, report: Report, { rows }: Th
   await stack.consumer('elasticsearch', 'stop')
   await endToEnd(stack, leadsWorkload, Math.min(rows, 5_000), ['postgres'])
   await report.measure('end to end, silver alone', () => endToEnd(stack, leadsWorkload, rows, ['postgres']))
+  await report.measure('postgres alone: Kafka to silver', async () => (await eachHop(stack, leadsWorkload, rows)).sink)
 }
 
 async function hops(stack: BenchStack, report: Report, rows: number): Promise<void> {

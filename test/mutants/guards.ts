@@ -233,10 +233,10 @@ set enable_nestloop = off`,
   // Deliver.
   {
     name: 'what waits in all partitions of a member is bounded',
-    file: 'shared/adapters/kafka/subscription-queue.ts',
-    line: 'Math.floor(OF_ALL.bytes / partitions)',
-    sabotage: 'OF_ALL.bytes',
-    tests: ['unit', 'test/unit/deliver/subscription-queue.test.ts'],
+    file: 'shared/adapters/kafka/subscription-membership.ts',
+    line: 'if (bytes() >= CROWDED_BYTES) for',
+    sabotage: 'if (partition.full) for',
+    tests: ['unit', 'test/unit/deliver/subscription-membership.test.ts'],
   },
   {
     name: 'offsets are committed after the sink has the batch',

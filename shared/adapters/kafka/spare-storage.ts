@@ -7,7 +7,7 @@ export interface SpareStorage {
   give(storage: Uint8Array): void
 }
 
-/** Holds at most one, of at most `most` bytes: requests of a connection go one after the other. */
+/** Holds at most one, of at most `most` bytes: requests of a connection go one after the other, and those to other brokers take their own. */
 export function spareStorage(most: number): SpareStorage {
   let spare: Uint8Array | null = null
   return {

@@ -5,7 +5,6 @@ import type { HandleBatch } from '../../ports/subscription.ts'
 import type { PartitionOffset } from './subscription-commits.ts'
 import { createHeldPartition, type HeldPartition } from './subscription-partition.ts'
 import { type Position, positionKey } from './subscription-positions.ts'
-import { limitsFor } from './subscription-queue.ts'
 
 export interface Membership {
   /** Takes a fetched batch into its partition's queue; resolves when the next may be fetched. */
@@ -40,6 +39,13 @@ export interface MembershipDeps {
   readonly onFailure: (error: unknown) => void
 }
 
+/** A Worker has 128 MB for all its partitions, and a sink needs a batch several times over. */
+const LIMITS = { batchRecords: 2_000, batchBytes: 1024 * 1024, fullRecords: 4_000, fullBytes: 2 * 1024 * 1024 } as const
+/** Of all partitions together. A fetch more may come on top, of up to 10 MB. */
+const CROWDED_BYTES = 24 * 1024 * 1024
+/** Below this fetching goes on. More than one partition alone can hold, so that none holds up the others for good. */
+const ROOMY_BYTES = 12 * 1024 * 1024
+
 export function createMembership(deps: MembershipDeps): Membership {
   const { consumer, clock } = deps
   const ended = new AbortController()
@@ -47,23 +53,30 @@ export function createMembership(deps: MembershipDeps): Membership {
   const held = new Map<string, HeldPartition>()
   const paused = new Set<HeldPartition>()
 
+  const bytes = () => [...held.values()].reduce((sum, partition) => sum + partition.bytes, 0)
+  const pause = (partition: HeldPartition) => {
+    if (paused.has(partition)) return
+    paused.add(partition)
+    consumer.pause([{ topic: partition.topic, partitions: [partition.partition] }])
+  }
   const resume = (partition: HeldPartition) => {
     if (paused.delete(partition)) consumer.resume([{ topic: partition.topic, partitions: [partition.partition] }])
   }
 
-  const limits = limitsFor(Object.values(deps.assignment).reduce((sum, partitions) => sum + partitions.length, 0))
   for (const [topic, partitions] of Object.entries(deps.assignment)) {
     for (const partition of partitions) {
-      const one: HeldPartition = createHeldPartition({
+      const one = createHeldPartition({
         topic,
         partition,
         generation: deps.generation,
-        limits,
+        limits: LIMITS,
         handle: deps.handle,
         signal,
         after: deps.before,
         onSettled: (offset) => deps.onSettled({ topic, partition, offset }),
-        onRoom: () => resume(one),
+        onRoom: () => {
+          if (paused.size > 0 && bytes() <= ROOMY_BYTES) for (const each of paused) if (!each.full) resume(each)
+        },
         onIdle: deps.onIdle,
         onFailure: (error) => {
           if (!ended.signal.aborted) deps.onFailure(error)
@@ -103,13 +116,12 @@ export function createMembership(deps: MembershipDeps): Membership {
       }
       partition.expected = BigInt(batch.lastOffset()) + 1n
       partition.push(batch.messages, batch.highWatermark)
+      if (bytes() >= CROWDED_BYTES) for (const each of held.values()) pause(each)
       if (!partition.full) return
       const enough = new AbortController()
       await Promise.race([partition.room(), clock.sleep(deps.roomWaitMs, { signal: AbortSignal.any([enough.signal, signal]) })])
       enough.abort()
-      if (!partition.full || signal.aborted) return
-      paused.add(partition)
-      consumer.pause([{ topic: batch.topic, partitions: [batch.partition] }])
+      if (partition.full && !signal.aborted) pause(partition)
     },
     skipped: (topic, partition, next) => {
       const one = held.get(positionKey(topic, partition))

@@ -2,7 +2,7 @@
 import type { KafkaMessage } from 'kafkajs'
 import type { LogRecord } from '../../events/envelope.ts'
 import type { HandleBatch } from '../../ports/subscription.ts'
-import { createQueue, type QueueLimits } from './subscription-queue.ts'
+import { bytesOf, createQueue, type QueueLimits } from './subscription-queue.ts'
 
 export interface HeldPartition {
   readonly topic: string
@@ -12,6 +12,8 @@ export interface HeldPartition {
   /** Where an available-now run ends. */
   end: bigint
   readonly full: boolean
+  /** Of what waits and what is being handled. */
+  readonly bytes: number
   push(messages: readonly KafkaMessage[], highWatermark: string): void
   /** Resolves when there is room for more. */
   room(): Promise<void>
@@ -42,6 +44,7 @@ export function createHeldPartition(deps: HeldPartitionDeps): HeldPartition {
   let pumping: Promise<void> | null = null
   let closed = false
   let highWatermark = '0'
+  let handling = 0
   let waiters: (() => void)[] = []
 
   const makeRoom = () => {
@@ -56,11 +59,15 @@ export function createHeldPartition(deps: HeldPartitionDeps): HeldPartition {
   const pump = async () => {
     await deps.after
     while (queue.length > 0 && !closed && !signal.aborted) {
-      const records = queue.take().map((message) => recordOf(topic, partition, message))
+      const taken = queue.take()
+      const records = taken.map((message) => recordOf(topic, partition, message))
+      handling = bytesOf(taken)
       if (queue.roomy) makeRoom()
       await deps.handle({ topic, partition, records, highWatermark, generation }, { signal, heartbeat })
       const last = records.at(-1)
       if (last !== undefined && !signal.aborted) deps.onSettled(String(BigInt(last.offset) + 1n))
+      handling = 0
+      if (queue.roomy) makeRoom()
     }
   }
 
@@ -84,6 +91,9 @@ export function createHeldPartition(deps: HeldPartitionDeps): HeldPartition {
     end: 0n,
     get full() {
       return queue.full
+    },
+    get bytes() {
+      return queue.bytes + handling
     },
     get idle() {
       return pumping === null && queue.length === 0

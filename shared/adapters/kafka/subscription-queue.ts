@@ -10,22 +10,16 @@ export interface QueueLimits {
   readonly fullBytes: number
 }
 
-/** A Worker has 128 MB for all its partitions, and a sink needs a batch several times over. */
-const OF_ALL = { records: 48_000, bytes: 24 * 1024 * 1024 } as const
-const OF_ONE = { records: 4_000, bytes: 2 * 1024 * 1024 } as const
-
-/** The limits of each of so many partitions that one member holds: what waits in all of them together is bounded. */
-export function limitsFor(partitions: number): QueueLimits {
-  const fullRecords = Math.max(2, Math.min(OF_ONE.records, Math.floor(OF_ALL.records / partitions)))
-  const fullBytes = Math.min(OF_ONE.bytes, Math.floor(OF_ALL.bytes / partitions))
-  return { batchRecords: fullRecords / 2, batchBytes: fullBytes / 2, fullRecords, fullBytes }
-}
+/** What an event's headers take, about. */
+const HEADER_BYTES = 512
 
 export interface Queue {
   push(messages: readonly KafkaMessage[]): void
   /** The next batch, in offset order; empty when nothing waits. */
   take(): readonly KafkaMessage[]
   readonly length: number
+  /** Of what waits, headers by a guess. */
+  readonly bytes: number
   readonly full: boolean
   /** Half empty again: the time to fetch more. */
   readonly roomy: boolean
@@ -40,7 +34,7 @@ export function createQueue(limits: QueueLimits): Queue {
     push: (messages) => {
       for (const message of messages) {
         waiting.push(message)
-        bytes += bytesOf(message)
+        bytes += sizeOf(message)
       }
     },
     take: () => {
@@ -48,7 +42,7 @@ export function createQueue(limits: QueueLimits): Queue {
       let size = 0
       while (taken < waiting.length && taken - from < limits.batchRecords) {
         const message = waiting[taken]
-        const next = message === undefined ? 0 : bytesOf(message)
+        const next = message === undefined ? 0 : sizeOf(message)
         if (taken > from && size + next > limits.batchBytes) break
         size += next
         taken += 1
@@ -64,6 +58,9 @@ export function createQueue(limits: QueueLimits): Queue {
     get length() {
       return length()
     },
+    get bytes() {
+      return bytes + length() * HEADER_BYTES
+    },
     get full() {
       return length() >= limits.fullRecords || bytes >= limits.fullBytes
     },
@@ -73,6 +70,11 @@ export function createQueue(limits: QueueLimits): Queue {
   }
 }
 
-function bytesOf(message: KafkaMessage): number {
+/** Of messages with their headers, by a guess. */
+export function bytesOf(messages: readonly KafkaMessage[]): number {
+  return messages.reduce((sum, message) => sum + sizeOf(message) + HEADER_BYTES, 0)
+}
+
+function sizeOf(message: KafkaMessage): number {
   return (message.key?.length ?? 0) + (message.value?.length ?? 0)
 }

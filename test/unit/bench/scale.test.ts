@@ -40,7 +40,7 @@ describe('the cases of scale', () => {
     expect(groups.flat()).toHaveLength(casesOf(all).length)
   })
 
-  test('have as many bytes in all when their rows are ten times as large', () => {
+  test('put no more than some megabytes into one statement', () => {
     expect(statementRows(200, 100_000)).toBe(10_000)
     expect(statementRows(20_000, 100_000)).toBe(400)
     expect(statementRows(200, 5_000)).toBe(5_000)

@@ -40,19 +40,23 @@ interface StageOptions {
   readonly handle?: (batch: RecordBatch, signal: AbortSignal) => Promise<void>
   readonly before?: Promise<void>
   readonly locate?: (at: bigint) => bigint
+  readonly partitions?: number
 }
 
-function stage({ start = 0n, end = 0n, handle = async () => {}, before = Promise.resolve(), locate = (at) => at }: StageOptions = {}) {
+function stage({ start = 0n, end = 0n, handle = async () => {}, before = Promise.resolve(), locate = (at) => at, partitions = 2 }: StageOptions = {}) {
   const clock = memoryClock()
   const done: string[] = []
   const handled: string[] = []
   const settled: string[] = []
   const failures: unknown[] = []
   const cutOff = new AbortController()
-  const positions = new Map([['t:0', { topic: 't', partition: 0, start, end, gone: null }], ['t:1', { topic: 't', partition: 1, start: 0n, end: 0n, gone: null }]]) // prettier-ignore
+  const numbers = Array.from({ length: partitions }, (_, partition) => partition)
+  const positions = new Map(
+    numbers.map((partition) => [`t:${partition}`, { topic: 't', partition, ...(partition === 0 ? { start, end } : { start: 0n, end: 0n }), gone: null }]),
+  )
   const membership = createMembership({
     generation: 'g',
-    assignment: { t: [0, 1] },
+    assignment: { t: numbers },
     positions: Promise.resolve({ starts: positions, ends: positions }),
     locate: async (_topic, _partition, at) => locate(at),
     before,
@@ -208,4 +212,25 @@ test('the end is reached when every partition has handled what was there at the 
   resolve()
   await turn()
   expect(membership.atEnd()).toBe(true)
+})
+
+describe('all partitions together', () => {
+  test('hold a bounded amount: beyond it none is fetched from, until there is room', async () => {
+    const MEGABYTE = 1_048_576
+    const partitions = 40
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+    const { membership, done } = stage({ partitions, handle: () => gate })
+    const paused = () => done.filter((one) => one.startsWith('pause')).length
+    let fetched = 0
+    for (let partition = 0; paused() < partitions && partition < partitions; partition += 1) {
+      void membership.accept(batchOf(0, 3, { partition, bytes: MEGABYTE }))
+      fetched += 3
+      for (let turns = 0; turns < 5; turns += 1) await turn()
+    }
+    expect({ paused: paused(), fetched }).toEqual({ paused: partitions, fetched: 24 })
+    open()
+    for (let turns = 0; turns < 50; turns += 1) await turn()
+    expect(done.filter((one) => one.startsWith('resume'))).toHaveLength(partitions)
+    await membership.close()
+  })
 })

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
 import type { KafkaMessage } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
-import { createQueue, limitsFor } from '../../../shared/adapters/kafka/subscription-queue.ts'
+import { createQueue } from '../../../shared/adapters/kafka/subscription-queue.ts'
 
 const messageOf = (offset: number, bytes: number): KafkaMessage => ({
   key: null,
@@ -66,14 +66,4 @@ describe('records that wait', () => {
     queue.push([messageOf(12, 400)])
     expect(queue.full).toBe(true)
   })
-})
-
-test('however many partitions a member holds, what waits in all of them is bounded; few have the most of one', () => {
-  for (const partitions of [1, 4, 12])
-    expect(limitsFor(partitions)).toEqual({ batchRecords: 2_000, batchBytes: 1_048_576, fullRecords: 4_000, fullBytes: 2_097_152 })
-  for (const partitions of [13, 80, 500, 100_000]) {
-    const { batchRecords, fullBytes, fullRecords } = limitsFor(partitions)
-    expect(fullBytes * partitions).toBeLessThanOrEqual(24 * 1_048_576)
-    expect({ batch: batchRecords >= 1, full: fullRecords > batchRecords }).toEqual({ batch: true, full: true })
-  }
 })
