@@ -4,9 +4,11 @@ import { quoted } from '../../shared/mappings/column-types.ts'
 import { qualifiedName, type SourceTable } from '../../shared/tables/table.ts'
 import { withClient } from './migrate.ts'
 
-const KEYS = `select c.relname as table, array_agg(a.attname::text order by k.at) as key
-from pg_class as c join pg_index as i on i.indrelid = c.oid and i.indisprimary, unnest(i.indkey) with ordinality as k (attnum, at), pg_attribute as a
-where c.relnamespace = to_regnamespace('silver') and a.attrelid = c.oid and a.attnum = k.attnum group by c.relname`
+/** No column for a table without a primary key. */
+const KEYS = `select c.relname as table, array(
+  select a.attname::text from pg_index as i cross join unnest(i.indkey) with ordinality as k (attnum, at) join pg_attribute as a on a.attrelid = c.oid and a.attnum = k.attnum
+  where i.indrelid = c.oid and i.indisprimary order by k.at) as key
+from pg_class as c where c.relnamespace = to_regnamespace('silver') and c.relkind in ('r', 'p')`
 
 /** Resolves when every table that is there has the key of its definition. Errors: `misconfigured` with each that has not, and what mends it; `unavailable`. */
 export async function checkSilver(url: string, tables: readonly SourceTable[]): Promise<void> {
@@ -25,5 +27,6 @@ export async function checkSilver(url: string, tables: readonly SourceTable[]): 
 
 function adviceOf(table: SourceTable, key: readonly string[]): string {
   const { name } = table
-  return `  - silver.${name} is keyed by ${key.join(', ')}, ${qualifiedName(table)} by ${table.key.join(', ')}. Its rows have to come anew: in the analytics database, drop table silver.${quoted(name)} cascade; delete from ops.schema_file where name like '%\\_${name}.sql'; then run this again, and npx afluente backfill ${name}.`
+  const keyed = key.length === 0 ? 'has no primary key' : `is keyed by ${key.join(', ')}`
+  return `  - silver.${name} ${keyed}, ${qualifiedName(table)} is keyed by ${table.key.join(', ')}. Its rows have to come anew: in the analytics database, drop table silver.${quoted(name)} cascade; delete from ops.schema_file where name >= '0300'; then run this again, and npx afluente backfill ${name}. The cascade takes all views of it along: those of sql/ are made again, of any others keep the definitions.`
 }

@@ -10,7 +10,8 @@ import { prepareTopics } from '../../shared/adapters/kafka/topics.ts'
 import type { KafkaSettings } from '../../shared/config.ts'
 import { type AnyPipeline, shardsOf } from '../../shared/engine/define.ts'
 import { assertSound } from '../../shared/engine/definition-faults.ts'
-import { AfluenteError } from '../../shared/engine/errors.ts'
+import { AfluenteError, isAfluenteError } from '../../shared/engine/errors.ts'
+import { settle } from '../../shared/engine/settled.ts'
 import type { Log } from '../../shared/ports/log.ts'
 import { checkSilver } from './check-silver.ts'
 import { checkSource } from './check-source.ts'
@@ -36,7 +37,7 @@ export interface PrepareOptions {
 
 /**
  * Throws `misconfigured` with all faults of a wrong definition before anything connects, the same with all differences of the
- * source before anything is changed, and `unavailable` with the part that can't be reached.
+ * source, or of silver's keys, before anything is changed, and `unavailable` with the part that can't be reached.
  */
 export async function prepare({
   pipeline,
@@ -50,7 +51,10 @@ export async function prepare({
   assertSound(pipeline)
   const sourceLines = sourceUrl === undefined ? [] : await source(sourceUrl, pipeline)
   sourceLines.forEach((line) => onStep(`source database: ${line}`))
-  const migrated = checkSilver(analyticsUrl, pipeline.tables).then(() => migrate(analyticsUrl))
+  const checked = await settle(checkSilver(analyticsUrl, pipeline.tables))
+  // What refuses the deploy comes before anything is changed. A database that is away is told with the other parts.
+  if (!checked.ok && isAfluenteError(checked.error) && checked.error.kind === 'misconfigured') throw checked.error
+  const migrated = checked.ok ? migrate(analyticsUrl) : Promise.reject(checked.error)
   const outcomes = await Promise.allSettled([
     sourceUrl === undefined ? undefined : mendSource(sourceUrl, pipeline, (line) => onStep(`source database: ${line}`)),
     migrated.then((files) => onStep(files.length === 0 ? 'analytics database: up to date' : `analytics database: applied ${files.join(', ')}`)),

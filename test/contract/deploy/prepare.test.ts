@@ -56,11 +56,17 @@ describe('preparation', () => {
     await again()
     await client.query('alter table silver.leads drop constraint leads_pkey, add primary key (id, name)')
     const fault = await prepare({ ...nowhere, analyticsUrl }).catch((error: unknown) => error)
-    expect(String(fault)).toContain('silver.leads is keyed by id, name, public.leads by id.')
+    // Alone: no other part was begun.
+    expect(fault).toMatchObject({ code: 'silver-key', message: expect.stringContaining('silver.leads is keyed by id, name, public.leads is keyed by id.') })
     const [, mend = ''] = /in the analytics database, (.*); then run this again/.exec(String(fault)) ?? []
     await client.query(mend)
     await again()
-    expect(await migrate(analyticsUrl)).toEqual(['0300_silver_leads.sql', '0400_bi_leads.sql'])
+    const remade = await migrate(analyticsUrl)
+    expect(remade).toEqual(expect.arrayContaining(['0300_silver_leads.sql', '0400_bi_leads.sql']))
+    expect(remade.every((name) => name >= '0300')).toBe(true)
+    await again()
+    await client.query('alter table silver.leads drop constraint leads_pkey')
+    await expect(again()).rejects.toMatchObject({ code: 'silver-key', message: expect.stringContaining('silver.leads has no primary key') })
   })
 
   test('a source that can not be reached is said without its password, and nothing is changed', async () => {
