@@ -1,8 +1,8 @@
-import { Fault } from '../local/fault.ts'
+import { Away } from './worker-api.ts'
 
 /**
- * Looks at a job that goes on whoever watches it: while the Worker does not answer (it may be starting again) the job is taken as it was seen last, and
- * that is said once. How long that is borne is the caller's. What the Worker declines is thrown.
+ * Looks at a job that goes on whoever watches it: while the Worker is away the job is taken as it was seen last, and
+ * that is said once. How long that is borne is the caller's. Anything else is thrown.
  */
 export function patient(say: (line: string) => void): <T>(look: () => Promise<T>, last: T) => Promise<T> {
   let told = false
@@ -12,7 +12,7 @@ export function patient(say: (line: string) => void): <T>(look: () => Promise<T>
       told = false
       return found
     } catch (error) {
-      if (!(error instanceof Fault)) throw error
+      if (!(error instanceof Away)) throw error
       if (!told) say(`${error.message}; waiting for it`)
       told = true
       return last

@@ -6,9 +6,12 @@ import { stackSettings } from '../local/settings.ts'
 import { readStackFile } from '../local/stack-info.ts'
 import { WrongUse } from './verb.ts'
 
+/** The Worker does not answer, or is not well (5xx): it may be starting again. */
+export class Away extends Fault {}
+
 export interface WorkerApi {
   readonly url: string
-  /** The answer's JSON, also where its status is one of `alsoGood`. Throws `WrongUse` where the Worker says that the request asks for what isn't there or may not be, a `Fault` for anything else. */
+  /** The answer's JSON, also where its status is one of `alsoGood`. Throws `WrongUse` where the Worker says that the request asks for what isn't there or may not be, `Away` where asking again may help, another `Fault` for anything else. */
   get<T>(path: string, schema: z.ZodType<T>, alsoGood?: readonly number[]): Promise<T>
   /** The same with a body of JSON. */
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
@@ -50,7 +53,8 @@ function workerApi(url: string, token: string): WorkerApi {
     if (DECLINED.includes(response.status) && said?.type !== undefined && said.type !== NO_ROUTE)
       throw new WrongUse(sentencesOf(said.title, said.detail), { showsUsage: false })
     const advice = response.status === 401 ? 'The token is wrong: check AFLUENTE_API_TOKEN' : (said?.detail ?? 'Look at the Worker’s log')
-    throw new Fault(`The Worker at ${base} answered ${response.status} to ${path}${said?.title === undefined ? '' : ` (${said.title})`}`, advice)
+    const Kind = response.status >= 500 ? Away : Fault
+    throw new Kind(`The Worker at ${base} answered ${response.status} to ${path}${said?.title === undefined ? '' : ` (${said.title})`}`, advice)
   }
   return {
     url: base,
@@ -80,7 +84,7 @@ async function answered(base: string, path: string, token: string, sent: Sent | 
       ...sent,
     })
   } catch (error) {
-    throw new Fault(`The Worker at ${base} does not answer (${reasonOf(error)})`, 'See that it runs: npm start, or check --url', { cause: error })
+    throw new Away(`The Worker at ${base} does not answer (${reasonOf(error)})`, 'See that it runs: npm start, or check --url', { cause: error })
   }
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readArguments, timeOf } from '../arguments.ts'
 import { rateMeter } from '../backfill/rate-meter.ts'
 import { movingLine } from '../backfill/words.ts'
+import { patient } from '../patience.ts'
 import { EXIT, type Exit, type VerbContext, WrongUse } from '../verb.ts'
 import { findWorker, type WorkerApi } from '../worker-api.ts'
 import { begunSchema, type Run, runSchema } from './answers.ts'
@@ -13,6 +14,8 @@ const LOOK_MS = 150
 /** A run that is over in a moment is not waited for longer than that. */
 const FIRST_LOOK_MS = 20
 const PLAIN_LINE_MS = 10_000
+/** A Worker that does not answer for so long is left to itself. */
+const PATIENCE_MS = 30_000
 const NEVER = new AbortController().signal
 
 const runOptions = { ...commonOptions, 'dry-run': { type: 'boolean' }, detach: { type: 'boolean' }, yes: { type: 'boolean' } } as const
@@ -68,10 +71,15 @@ async function watched(worker: WorkerApi, begun: Run, json: boolean, { out, seat
   let toldAt = Date.now()
   let fault: string | null = null
   let run = begun
+  let seenAt = Date.now()
+  const look = patient(json ? () => {} : out)
   try {
     for (let wait = FIRST_LOOK_MS; run.status === 'running' && !signal.aborted; wait = Math.min(wait * 2, LOOK_MS)) {
       await sleep(wait, undefined, { signal }).catch(() => undefined)
-      run = await worker.get(`/api/etl/${begun.job}/runs/${begun.id}`, runSchema)
+      const found = await look(() => worker.get(`/api/etl/${begun.job}/runs/${begun.id}`, runSchema), run)
+      if (found !== run) seenAt = Date.now()
+      else if (Date.now() - seenAt > PATIENCE_MS) return run
+      run = found
       const line = movingLine(run.job, { seen: run.seen, total: run.expected, about: run.loadType === 'full', perSecond: meter(run.seen) })
       if (run.error !== fault) {
         fault = run.error

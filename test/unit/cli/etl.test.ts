@@ -223,6 +223,27 @@ describe('run', () => {
     expect(out).toContain(`npx afluente etl show ${ID}`)
   })
 
+  test('goes on being watched while the Worker starts again; a token that holds no more is told at once', async () => {
+    const away = { title: 'Not ready' }
+    const { exit, out } = await run(['run', 'conversations'], {
+      [RUNS]: [begun()],
+      [RUN]: [
+        [503, away],
+        [503, away],
+        [200, done],
+      ],
+    })
+    expect({ exit, waited: out.split('waiting for it').length - 1 }).toEqual({ exit: 0, waited: 1 })
+    const refused = await run(['run', 'conversations'], {
+      [RUNS]: [begun()],
+      [RUN]: [
+        [401, {}],
+        [200, done],
+      ],
+    })
+    expect(refused).toMatchObject({ exit: 1, err: expect.stringContaining('The token is wrong') })
+  })
+
   test('with rejected rows and unknown words says so', async () => {
     const { exit, out } = await run(['run', 'conversations'], { [RUNS]: [begun({ ...done, rejected: 2, unknownWords: 1 })] })
     expect(exit).toBe(0)
