@@ -7,6 +7,7 @@ import { qualifiedName } from '../tables/table.ts'
 import type { Discrepancy, Finding, Outcome, SinkVerdict } from '../ports/reconciliations.ts'
 import { passBarrier } from './reconcile-barrier.ts'
 import type { ComparedTable, Doing, OnProgress, Persistently, ReconcileDeps } from './reconcile-deps.ts'
+import { actionFor } from './errors.ts'
 import { explain, reasonOf } from './reason.ts'
 import { judge } from './reconcile-judge.ts'
 import { partsOf, suspectsOf } from './reconcile-open.ts'
@@ -71,6 +72,11 @@ export async function runReconcile(run: ReconcileRun, deps: ReconcileDeps): Prom
   if (taken.status === 'busy') return { ending: 'busy' }
   const held = { id: taken.id, epoch: taken.epoch }
   const beganAt = deps.clock.now()
+  // What was read before is not thrown away for that: whoever comes next goes on with it.
+  if (!readable.ok && taken.pass !== null && actionFor(readable.error) === 'retry') {
+    await settle(deps.reconciliations.release(held, { signal: NEVER }))
+    throw readable.error
+  }
   try {
     unwrap(readable)
     const end = await reconcile({ run, deps, persistently, held, kept: taken.pass })

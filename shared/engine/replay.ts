@@ -94,7 +94,11 @@ export function createReplay(deps: ReplayDeps): (options: Cancellable) => Promis
     const names = await shadows.make(table, options)
     await replays.made({ consumer, table: job.table, ...names }, options)
     if (!(await fill(job, table, fence, options))) return
-    const told = async (steps: number) => void (await replays.tell({ job: job.id, fence, phase: 'comparing', steps }, options))
+    const told = async (steps: number) => {
+      if (await replays.tell({ job: job.id, fence, phase: 'comparing', steps }, options)) return
+      // Ends the comparison, which knows nothing of jobs.
+      throw new AfluenteError('fenced', 'no-longer-running', 'The job was ended while it compared.')
+    }
     await told(0)
     const differences = await shadows.compare({ table, names, since: job.createdAt, told }, options)
     await replays.finish({ job, report: { differences } }, options)

@@ -21,6 +21,13 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     tests: BEGINS,
   },
   {
+    name: 'only a Worker that may come back is waited for',
+    file: 'infra/cli/patience.ts',
+    line: 'if (!(error instanceof Away)) throw error',
+    sabotage: 'if (!(error instanceof Error)) throw error',
+    tests: ['unit', 'test/unit/cli/etl.test.ts'],
+  },
+  {
     name: 'a moment that met another run waits for its end',
     file: WORKER,
     line: `if (begun.status === 'busy') return begun.run`,
@@ -133,6 +140,13 @@ export const guardsOfEtlRuns: readonly Guard[] = [
     tests: TOPIC,
   },
   {
+    name: 'a column of an ETL job may be called as the row that is published',
+    file: 'shared/adapters/postgres/etl-outgoing.ts',
+    line: '(select ops.etl_image(r.*) from (select ${columns}) as r)',
+    sabotage: '(select ops.etl_image(r) from (select ${columns}) as r)',
+    tests: ['contract', 'test/contract/etl/names.test.ts'],
+  },
+  {
     name: 'a dry run publishes nothing',
     file: 'shared/adapters/postgres/etl-outgoing.ts',
     line: 'if (job.topic === undefined || dryRun) return',
@@ -163,8 +177,15 @@ export const guardsOfEtlRuns: readonly Guard[] = [
   {
     name: 'rows are looked for among those that silver shows',
     file: 'shared/adapters/postgres/etl-store.ts',
-    line: 'tablesample system ($1::real) where _deleted_at is null',
-    sabotage: 'tablesample system ($1::real)',
+    line: '${part} where _deleted_at is null',
+    sabotage: '${part}',
+    tests: EMPTIED,
+  },
+  {
+    name: 'a part with few living rows is not taken for the whole',
+    file: 'shared/adapters/postgres/etl-store.ts',
+    line: 'some.length < most ?',
+    sabotage: 'percent >= 100 ?',
     tests: EMPTIED,
   },
   {

@@ -57,6 +57,13 @@ export const guardsOfReconcile: readonly Guard[] = [
     tests: UNIT,
   },
   {
+    name: 'a reading that was kept outlives a source that is away for a moment',
+    file: 'shared/engine/reconcile.ts',
+    line: '!readable.ok && taken.pass !== null',
+    sabotage: '!readable.ok && taken.pass === undefined',
+    tests: UNIT,
+  },
+  {
     name: 'a mark stays while something is wrong',
     file: 'shared/engine/reconcile.ts',
     line: 'if (isClean(outcome)) await',

@@ -60,6 +60,13 @@ export const guardsOfReplays: readonly Guard[] = [
     tests: ON_POSTGRES,
   },
   {
+    name: 'a comparison ends with its job',
+    file: 'shared/engine/replay.ts',
+    line: `if (await replays.tell({ job: job.id, fence, phase: 'comparing', steps }, options)) return`,
+    sabotage: `if ((await replays.tell({ job: job.id, fence, phase: 'comparing', steps }, options)) || steps > 0) return`,
+    tests: UNIT,
+  },
+  {
     name: 'a swap that may not be ends, and does not switch for ever',
     file: 'shared/engine/replay.ts',
     line: `job.kind === 'swap' && actionFor(error) !== 'retry' ? replays.giveUp`,

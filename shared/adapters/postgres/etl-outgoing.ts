@@ -20,11 +20,11 @@ export function outgoingPart({ dryRun, gone, job }: PageWrite, place: (value: un
       ? ''
       : `
   union all
-  select jsonb_build_array(${key('g')})::text, 'delete', (select ops.etl_image(r) from (select ${key('g')}) as r), null from gone as g`
+  select jsonb_build_array(${key('g')})::text, 'delete', (select ops.etl_image(r.*) from (select ${key('g')}) as r), null from gone as g`
   const table = place(`silver.${job.into}`)
   return `, outgoing as materialized (
   select jsonb_build_array(${key('c')})::text as key, case when c._is_new then 'insert' else 'update' end as op,
-    null as before, (select ops.etl_image(r) from (select ${columns}) as r) as after from changed as c cross join lease${deletes})
+    null as before, (select ops.etl_image(r.*) from (select ${columns}) as r) as after from changed as c cross join lease${deletes})
 , many as materialized (select count(*) as n from outgoing)
 , drawn as (
   insert into ops.etl_version as v (table_name, version) select ${table}::text, (extract(epoch from clock_timestamp()) * 1000000)::bigint + n from many where n > 0

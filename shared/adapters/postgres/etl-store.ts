@@ -143,8 +143,11 @@ export function postgresEtlStore({ db }: { readonly db: Db }): EtlStore {
       const [size] = await rowsOf({ text: 'select reltuples as rows from pg_class where oid = to_regclass($1)', values: [table] }, options)
       const percent = Math.min(100, (SAMPLED_FROM * 100) / Math.max(1, numberOf(size ?? {}, 'rows') ?? 0))
       const key = job.key.map((name, nth) => `${quoted(name)}::text as key_${nth}`).join(', ')
-      const text = `select ${key} from ${table} tablesample system ($1::real) where _deleted_at is null order by random() limit $2`
-      const rows = await rowsOf({ text, values: [percent, most] }, options)
+      const drawn = (part: string, values: readonly unknown[]) =>
+        rowsOf({ text: `select ${key} from ${table} ${part} where _deleted_at is null order by random() limit $1`, values }, options)
+      const some = percent < 100 ? await drawn('tablesample system ($2::real)', [most, percent]) : []
+      // A part may hold nothing but deleted rows, or be too small by old statistics.
+      const rows = some.length < most ? await drawn('', [most]) : some
       return rows.map((row) => job.key.map((_, nth) => textOf(row, `key_${nth}`) ?? ''))
     },
     pass: (lease, { position, rows }, options) => held(lease, { text: PASS, values: [...right(lease), position, rows] }, options),

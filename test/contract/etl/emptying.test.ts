@@ -81,6 +81,12 @@ test('the rows that are looked for come from a part of a large table', async () 
   expect(keys.every(([key]) => Number(key) % 2 === 1)).toBe(true)
 })
 
+test('a large table of which next to nothing lives, or of which statistics tell nothing true, is looked at as a whole', async () => {
+  const { deps, silver } = await filled(12)
+  await silver.query(`update pg_class set reltuples = 1e9 where oid = 'silver.items_copy'::regclass`)
+  expect(await deps().store.sample(itemsJob, 1_000, { signal: new AbortController().signal })).toHaveLength(12)
+})
+
 test('a key of several columns is looked for as a whole', async () => {
   const { reconcile, run, source } = await openWorld(postgres, { schema: PAIRS, job: { ...itemsJob, key: ['id', 'n'] } })
   await source.query('insert into items (id, n) select i, n from generate_series(1, 20) as i, generate_series(1, 2) as n')

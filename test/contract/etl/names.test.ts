@@ -26,6 +26,7 @@ const NAMES = [
   'n',
   'select',
   'last_0',
+  'r',
 ]
 
 const job = etlJob({

@@ -173,6 +173,38 @@ describe('killed or out of time', () => {
     expect(read[first]?.from).toBe(read[first - 1]?.to)
   })
 
+  test('a source that can not be asked for a moment does not throw away what was read of it', async () => {
+    const read: Pages[] = []
+    let [slow, away] = [true, false]
+    const own = await world({
+      rows: 3_000,
+      wrap: (deps) => ({
+        ...deps,
+        source: {
+          ...deps.source,
+          pages: async (...of) => {
+            if (away) throw new AfluenteError('unavailable', 'connect', 'The source does not answer.')
+            return deps.source.pages(...of)
+          },
+          sums: async (table, boundaries, pages, options) => {
+            read.push(pages)
+            if (slow) await deps.clock.sleep(900, options)
+            return deps.source.sums(table, boundaries, pages, options)
+          },
+        },
+      }),
+    })
+    const until = { anew: false, most: { rows: 10_000, parts: 1 } }
+    expect(await own.run({ ...until, untilMs: own.clock.now() + 500 })).toEqual({ ending: 'paused' })
+    const first = read.length
+    ;[slow, away] = [false, true]
+    await expect(own.run(until)).rejects.toThrow('The source does not answer.')
+    expect(await own.reconciliations.latest({ signal: new AbortController().signal })).toEqual([])
+    away = false
+    expect(foundBy(await own.run(until))).toEqual([])
+    expect(read[first]?.from).toBe(read[first - 1]?.to)
+  })
+
   test('what is kept of a side holds the rows of the stretches it has behind it, whatever the other sides do', async () => {
     const kept: Pass[] = []
     const own = await world({

@@ -171,6 +171,15 @@ describe('a shadow', () => {
     expect(world.entry()).toMatchObject({ state: 'ready' })
   })
 
+  test('that is cancelled while it is compared stops there', async () => {
+    const world = await replayWorld(many(3), { before: async (call) => void (call === 'compare' && (await cancel())) })
+    const cancel = () => world.replays.cancel({ id: '1', actor: 'operator' }, world.options)
+    await world.ask('shadow')
+    await world.pass()
+    expect(world.calls.slice(-3)).toEqual(['tell comparing', 'compare', 'tell comparing'])
+    expect(await world.job()).toMatchObject({ state: 'cancelled', problem: null })
+  })
+
   test('is one a table: another is not begun while it stands', async () => {
     const world = await replayWorld(many(1))
     await world.ask('shadow')
