@@ -26,7 +26,7 @@ export interface Measured {
 }
 
 const HOPS = ['source', 'capture', 'sink', 'endToEnd'] as const
-const HEAD = ['', 'the source alone', 'capture alone, once warm', 'the Postgres sink alone', 'end to end', 'memory of Deno, workerd']
+const HEAD = ['', 'the source alone', 'capture alone: rows once warm, CPU with its start', 'the Postgres sink alone', 'end to end', 'memory of Deno, workerd']
 
 /** In Markdown: rows a second, MB a second, microseconds of CPU a row. */
 export function scaleTable(measured: readonly Measured[]): readonly string[] {
