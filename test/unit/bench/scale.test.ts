@@ -77,7 +77,7 @@ test('what was measured is a table in Markdown', () => {
     },
   ]
   expect(scaleTable(measured)).toEqual([
-    '|  | the source alone | capture alone, once warm | the Postgres sink alone | end to end | memory of Deno, workerd |',
+    '|  | the source alone | capture alone: rows once warm, CPU with its start | the Postgres sink alone | end to end | memory of Deno, workerd |',
     '| --- | --- | --- | --- | --- | --- |',
     '| base | 14 000 rows/s, 2.8 MB/s, 90 µs | 14 000 rows/s, 2.8 MB/s, 90 µs | 999 rows/s, 2.8 MB/s |  | 60, 110 MB |',
   ])
