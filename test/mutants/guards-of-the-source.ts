@@ -194,4 +194,26 @@ export const guardsOfTheSource: readonly Guard[] = [
     sabotage: "    raise notice 'afluente: the primary key of % is deferrable: a delete could come after the insert that followed it', full_name\n",
     tests: source('refused'),
   },
+  // What a deploy finds there and in silver.
+  {
+    name: 'a deploy that silver refuses begins no other part',
+    file: 'infra/deploy/prepare.ts',
+    line: "isAfluenteError(checked.error) && checked.error.kind === 'misconfigured'",
+    sabotage: "isAfluenteError(checked.error) && checked.error.kind === 'refused'",
+    tests: ['contract', 'test/contract/deploy/prepare.test.ts'],
+  },
+  {
+    name: 'a silver table without a primary key refuses the deploy',
+    file: 'infra/deploy/check-silver.ts',
+    line: 'found === undefined ||',
+    sabotage: 'found === undefined || found.key.length === 0 ||',
+    tests: ['contract', 'test/contract/deploy/prepare.test.ts'],
+  },
+  {
+    name: 'the views of sql/ come anew with a silver table that was dropped',
+    file: 'infra/deploy/check-silver.ts',
+    line: "where name >= '0300'",
+    sabotage: "where name >= '0400'",
+    tests: ['contract', 'test/contract/deploy/prepare.test.ts'],
+  },
 ]

@@ -48,26 +48,30 @@ interface Run {
 let stack: StackAccess
 let chatwoot: pg.Pool
 let worker: OwnWorker
-let folder: string
+/** What was begun, also when something after it failed. */
+const closing: (() => Promise<unknown>)[] = []
 beforeAll(async () => {
   stack = openStack()
+  closing.push(() => stack.close())
   chatwoot = new pg.Pool({ connectionString: stack.info.chatwoot.url, max: 1 })
+  closing.push(() => chatwoot.end())
   await chatwoot.query(SOURCE)
+  closing.push(() => chatwoot.query('drop schema demo cascade'))
   await stack.analytics.query(SILVER)
+  closing.push(() => stack.analytics.query('drop table silver.demo_orders, silver.demo_payments'))
   const admin = stack.kafka.admin()
   await admin.connect()
   await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 2 }], waitForLeaders: true }).finally(() => admin.disconnect())
-  folder = await mkdtemp(join(tmpdir(), 'afluente-jobs-'))
+  const folder = await mkdtemp(join(tmpdir(), 'afluente-jobs-'))
+  closing.push(() => rm(folder, { recursive: true, force: true }))
   const root = await workerRoot(folder, (text) => `import { etlJob } from './tables/etl-job.ts'\n${text.replace('etl: { conversations },', JOBS)}`)
   const { analytics, chatwoot: from, kafka } = stack.info
   const env = { ANALYTICS_DATABASE_URL: analytics.url, CHATWOOT_DATABASE_URL: from.reader, KAFKA_BROKERS: kafka.brokers.join() }
   worker = await startOwnWorker({ root, env })
+  closing.push(() => worker.close())
 })
 afterAll(async () => {
-  await worker.close()
-  await stack.analytics.query('drop table silver.demo_orders, silver.demo_payments')
-  await chatwoot.query('drop schema demo cascade')
-  await Promise.all([chatwoot.end(), stack.close(), rm(folder, { recursive: true, force: true })])
+  for (const close of closing.toReversed()) await close()
 })
 
 const begin = async (job: string, asked: object = {}): Promise<Run> => (await worker.ask<{ run: Run }>(`/api/etl/${job}/runs`, asked)).run
@@ -78,18 +82,24 @@ const ended = (job: string, { id }: Run): Promise<Run> =>
   })
 const run = async (job: string, asked?: object): Promise<Run> => ended(job, await begin(job, asked))
 
-/** All that the topic has, once it has so many: a key's changes in their order. */
-async function published(many: number): Promise<readonly { readonly key: string; readonly type: string; readonly value: string }[]> {
+/** All that the topic has, to its end: a key's changes in their order. */
+async function published(reader: string): Promise<readonly { readonly key: string; readonly type: string; readonly value: string }[]> {
   const found: { key: string; type: string; value: string }[] = []
-  const consumer = stack.kafka.consumer({ groupId: `etl-jobs-${many}` })
+  const read = new Map<number, bigint>()
+  const admin = stack.kafka.admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(TOPIC).finally(() => admin.disconnect())
+  const consumer = stack.kafka.consumer({ groupId: `etl-jobs-${reader}` })
   await consumer.connect()
   try {
     await consumer.subscribe({ topic: TOPIC, fromBeginning: true })
     await consumer.run({
-      eachMessage: async ({ message: { headers, key, value } }) =>
-        void found.push({ key: String(key), type: String(headers?.['ce_type']), value: String(value) }),
+      eachMessage: async ({ message: { headers, key, offset, value }, partition }) => {
+        found.push({ key: String(key), type: String(headers?.['ce_type']), value: String(value) })
+        read.set(partition, BigInt(offset) + 1n)
+      },
     })
-    await eventually(`${many} events are on ${TOPIC}`, async () => found.length >= many)
+    await eventually(`${TOPIC} is read to its end`, async () => ends.every(({ high, partition }) => (read.get(partition) ?? 0n) >= BigInt(high)))
   } finally {
     await consumer.disconnect()
   }
@@ -103,7 +113,7 @@ test('two jobs run at once, one from a query into silver and its topic, one from
   const { rows } = await stack.analytics.query('select item, paid::text from silver.demo_orders where id = 7')
   expect(rows).toEqual([{ item: 'item 7', paid: '24691357802469135780.20' }])
   expect((await stack.analytics.query('select sum(amount)::text as sum from silver.demo_payments')).rows).toEqual([{ sum: '1728395046172839504614.00' }])
-  const events = await published(70)
+  const events = await published('of-the-loads')
   expect(events.map(({ key }) => key).toSorted()).toEqual(Array.from({ length: 70 }, (_, at) => `[${at + 1}]`).toSorted())
   const seventh = events.find(({ key }) => key === '[7]')
   expect(seventh?.type).toBe('afluente.row.inserted')
@@ -119,7 +129,7 @@ test('what changes afterwards is published in the order of its key, a delete as 
   expect(await run('orders', { reconcile: true })).toMatchObject({ status: 'success', updated: 1, deleted: 1, caughtByReconcile: 2 })
   expect(await run('payments', { reconcile: true })).toMatchObject({ status: 'success', updated: 2, deleted: 2 })
   expect(await run('orders', { full: true })).toMatchObject({ status: 'success', inserted: 0, updated: 0, deleted: 0, unchanged: 69 })
-  const events = await published(73)
+  const events = await published('of-the-changes')
   const of = (key: string) => events.filter((event) => event.key === key).map(({ type, value }) => [type.replace('afluente.row.', ''), value])
   expect(of('[3]')).toEqual([
     ['inserted', expect.any(String)],
