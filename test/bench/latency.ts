@@ -26,10 +26,7 @@ export async function latency(stack: BenchStack, report: Report, { rates, second
   for (const rate of rates) {
     let result: Latencies | undefined
     const measured = async (): Promise<Latencies> => (result ??= await latencyAt(stack, rate, seconds))
-    await report.measure(`${rate} rows/s to postgres`, async () => {
-      const { rows, written, postgres, edge } = await measured()
-      return { rate, sink: 'postgres', rows, writtenPerSecond: written, ...percentilesOf(postgres), missing: rows - postgres.length, edge }
-    })
+    await report.measure(`${rate} rows/s to postgres`, async () => toPostgres(rate, await measured()))
     await report.measure(`${rate} rows/s to elasticsearch`, async () => {
       const { rows, elasticsearch } = await measured()
       return {
@@ -41,13 +38,27 @@ export async function latency(stack: BenchStack, report: Report, { rates, second
         note: 'found by searching every 10 ms: up to about 15 ms too high',
       }
     })
-    await report.measure(`${rate} rows/s by stage`, async () => {
-      const { stages } = await measured()
-      return { rate, stages: Object.fromEntries(Object.entries(stages).map(([name, values]) => [name, percentilesOf(values)])) }
-    })
+    await report.measure(`${rate} rows/s by stage`, async () => ({ rate, stages: stagesOf(await measured()) }))
     // Capture lingers a second; the next rate begins as this one did.
     await sleep(2_000)
   }
+  await stack.consumer('elasticsearch', 'stop')
+  for (const rate of rates) {
+    await report.measure(`${rate} rows/s to postgres, with no other sink`, async () => {
+      const found = await latencyAt(stack, rate, seconds, ['postgres'])
+      return { ...toPostgres(rate, found), stages: stagesOf(found) }
+    })
+    await sleep(2_000)
+  }
+  await stack.consumer('elasticsearch', 'resume')
+}
+
+function toPostgres(rate: number, { edge, postgres, rows, written }: Latencies): Record<string, unknown> {
+  return { rate, sink: 'postgres', rows, writtenPerSecond: written, ...percentilesOf(postgres), missing: rows - postgres.length, edge }
+}
+
+function stagesOf({ stages }: Latencies): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(stages).map(([name, values]) => [name, percentilesOf(values)]))
 }
 
 /** Milliseconds of each row that arrived. */
