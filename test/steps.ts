@@ -4,11 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { readShort } from './bench/short-lines.ts'
-
-export interface Counts {
-  readonly passed: number
-  readonly failed: number
-}
+import { type Counts, vitestCounts } from './report.ts'
 
 export interface Step {
   readonly name: string
@@ -89,14 +85,6 @@ function suite(project: string, title: string, env: Readonly<Record<string, stri
       }
     },
   }
-}
-
-/** A run that crashed, reported nothing or skipped a test counts as failed, whatever else it says. */
-export function vitestCounts(code: number, report: string | null): Counts {
-  if (report === null) return { passed: 0, failed: 1 }
-  const { numPassedTests, numTotalTests } = JSON.parse(report) as { numPassedTests: number; numTotalTests: number }
-  const notPassed = numTotalTests - numPassedTests
-  return { passed: numPassedTests, failed: Math.max(notPassed, code !== 0 || numTotalTests === 0 ? 1 : 0) }
 }
 
 async function denoTests(): Promise<Counts> {
