@@ -4,9 +4,10 @@ import { memoryLines } from '../../../shared/adapters/memory/lines.ts'
 import { sourceDb } from '../../../shared/adapters/postgres/source-db.ts'
 import { sourceRows } from '../../../shared/adapters/postgres/source-rows.ts'
 import { supabaseBackfills } from '../../../shared/adapters/supabase/backfills.ts'
-import type { Backfills } from '../../../shared/ports/backfills.ts'
+import type { Backfill, Backfills } from '../../../shared/ports/backfills.ts'
 import { backfillFleet } from '../../support/failpoints/backfill-fleet.ts'
 import type { BackfillBoundary } from '../../support/failpoints/boundaries.ts'
+import { passage } from '../../support/failpoints/failpoint.ts'
 import { TABLE_NAME } from '../../support/failpoints/setting.ts'
 import { eventually } from '../../support/poll.ts'
 import { assertNoneIsStale } from '../../support/resend-properties.ts'
@@ -19,9 +20,7 @@ const ROWS = 9
 /** Long enough for a busy machine, short enough to wait for the end of one that is dead. */
 const LEASE_MS = 700
 const RATE = 40
-const WOKEN_MS = 300
 const WITHIN_MS = 30_000
-const never = new AbortController().signal
 
 export async function backfillRun(pair: Pair, at?: JobCell<BackfillBoundary>): Promise<JobRun> {
   const { source, writers } = pair
@@ -36,22 +35,31 @@ export async function backfillRun(pair: Pair, at?: JobCell<BackfillBoundary>): P
       return { backfills: shortlyLeased(supabaseBackfills({ client: rest.client })), rows: sourceRows({ db }) }
     })
   const [holding, writing] = writers
-  const pass = (ms: number) => clock.sleep(ms, { signal: never })
   const broken: string[] = []
   try {
     await source.run(`insert into ${TABLE_NAME} select 'k' || i, 1 from generate_series(0, ${ROWS - 1}) as i`)
     const fleet = backfillFleet({ open: connect, backfills: connect().backfills, clock, log: memoryLines(), plan, rate: RATE })
     await holding?.run(`begin; update ${TABLE_NAME} set n = 2 where id = 'k3'`)
     await fleet.ask()
-    await pass(60)
+    const looks = async (what: string, look: (present: Backfill) => boolean) =>
+      eventually(
+        what,
+        async () => {
+          const backfill = await fleet.present()
+          return backfill !== undefined && look(backfill)
+        },
+        WITHIN_MS,
+      )
+    await looks('it has begun', ({ seen }) => seen > 0)
     await writing?.run(`begin; update ${TABLE_NAME} set n = 3 where id = 'k1'; delete from ${TABLE_NAME} where id = 'k7'; commit`)
-    await pass(400)
+    const renewed = () => plan.passed.has(passage('backfill', 'backfill.renew'))
+    await looks('it waits for the row that is held, longer than a lease goes unrenewed', ({ waiting }) => waiting.includes('["k3"]') && renewed())
     await holding?.run('commit')
     let present = await fleet.present()
     await eventually('the backfill ends', async () => (present = await fleet.present())?.state !== 'running', WITHIN_MS)
     await writing?.run(`update ${TABLE_NAME} set n = 2 where id = 'k1'; delete from ${TABLE_NAME} where id = 'k8'; insert into ${TABLE_NAME} values ('k8', 5)`)
     woken.resolve()
-    await pass(at?.ending.zombie === true ? WOKEN_MS : 0)
+    await fleet.lateOnesEnd()
 
     const after = await fleet.present()
     if (present?.state !== 'done' || present.waiting.length > 0) broken.push(`it ended as ${JSON.stringify(present)}`)

@@ -43,7 +43,6 @@ export async function crashRun(pair: Pair, at?: Cell, tamper: Tamper = (db) => d
     await rest('after the later changes')
     if (at?.ending.zombie === true) {
       woken.resolve()
-      await world.pass(WOKEN_MS)
       await rest('after the zombie woke')
     }
   } finally {
@@ -52,9 +51,6 @@ export async function crashRun(pair: Pair, at?: Cell, tamper: Tamper = (db) => d
   }
   return { plan, broken: [...broken, ...world.violations, ...(await brokenPromises(world, pair))], sink: await sinkOf(pair, base) }
 }
-
-/** Until whoever woke has said what he had to say. */
-const WOKEN_MS = 60
 
 async function play(steps: readonly ScriptStep[], world: CrashWorld, { source, writers }: Pair): Promise<void> {
   const open = new Set<number>()

@@ -18,7 +18,6 @@ import { createCrashWorld, type Tamper } from './world.ts'
 
 const CONSUMER = 'postgres'
 const MOST_PASSES = 20
-const WOKEN_MS = 100
 const options = { signal: new AbortController().signal }
 const SILENT = { info: () => {}, warn: () => {}, error: () => {} }
 
@@ -46,11 +45,12 @@ export async function redriveRun(pair: Pair, at?: JobCell<RedriveBoundary>, tamp
     analytics.query(`alter table silver.leads drop constraint refused; alter table silver.leads add constraint refused check (${check})`)
 
   let made = 0
+  const late: Promise<unknown>[] = []
   /** As each wake-up of the consumer's object is one. */
   const pass = async (): Promise<void> => {
     made += 1
     const { db, drop } = connect()
-    const over = Promise.withResolvers<void>()
+    const [over, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const onDeath = () => {
       drop()
       over.resolve()
@@ -60,7 +60,11 @@ export async function redriveRun(pair: Pair, at?: JobCell<RedriveBoundary>, tamp
       clock,
       plan,
       onDeath,
-      onFreeze: (ms) => (ms === Number.POSITIVE_INFINITY ? over.resolve() : undefined),
+      onFreeze: (ms) => {
+        if (ms !== Number.POSITIVE_INFINITY) return
+        late.push(ended.promise)
+        over.resolve()
+      },
     })
     const redrive = createRedrive({
       consumer: CONSUMER,
@@ -74,7 +78,10 @@ export async function redriveRun(pair: Pair, at?: JobCell<RedriveBoundary>, tamp
       random: () => 0,
     })
     // One that can not even look is woken again with the next sweep.
-    void settle(redrive(options)).then(() => over.resolve())
+    void settle(redrive(options)).then(() => {
+      ended.resolve()
+      over.resolve()
+    })
     await over.promise
   }
 
@@ -91,7 +98,7 @@ export async function redriveRun(pair: Pair, at?: JobCell<RedriveBoundary>, tamp
     await write(`update ${TABLE_NAME} set n = 10 where id = 'k1'`)
     const before = await endedOf(pair)
     woken.resolve()
-    await clock.sleep(at?.ending.zombie === true ? WOKEN_MS : 0, options)
+    await Promise.all(late)
     const ended = await endedOf(pair)
     if (JSON.stringify(ended) !== JSON.stringify(before)) broken.push(`who woke late changed ${JSON.stringify(before)} to ${JSON.stringify(ended)}`)
     const { rows: wrong } = await analytics.query<{ what: string }>(

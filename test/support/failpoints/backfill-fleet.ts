@@ -25,6 +25,8 @@ export interface BackfillFleet {
   ask(): Promise<void>
   /** As it stands, or as it ended. */
   present(): Promise<Backfill | undefined>
+  /** Resolves when whoever was frozen until somebody wakes it has done all it still does. */
+  lateOnesEnd(): Promise<unknown>
 }
 
 /** So long people take to notice that it ended too early. */
@@ -35,11 +37,14 @@ const never = new AbortController().signal
 export function backfillFleet({ backfills, clock, log, open, plan, rate }: BackfillFleetDeps): BackfillFleet {
   let id = 0
   let owners = 0
+  const late: Promise<unknown>[] = []
 
   const start = (): void => {
     owners += 1
     const opened = open()
+    let frozen = false
     const again = () => void clock.sleep(AGAIN_MS, { signal: never }).then(start)
+    const ended = Promise.withResolvers<void>()
     const process = createProcess({
       name: `backfill ${owners}`,
       clock,
@@ -50,8 +55,11 @@ export function backfillFleet({ backfills, clock, log, open, plan, rate }: Backf
         again()
       },
       onFreeze: (ms) => {
+        if (ms !== Number.POSITIVE_INFINITY) return
         // Nobody knows when it wakes: somebody asks again.
-        if (ms === Number.POSITIVE_INFINITY) again()
+        frozen = true
+        late.push(ended.promise)
+        again()
       },
     })
     const deps = {
@@ -62,7 +70,8 @@ export function backfillFleet({ backfills, clock, log, open, plan, rate }: Backf
       random: seededRandom(owners),
     }
     void settle(runBackfill({ id, owner: process.name, rate, signal: never }, deps)).then((end) => {
-      if (!end.ok || end.value.ending === 'busy') again()
+      ended.resolve()
+      if (!frozen && (!end.ok || end.value.ending === 'busy')) again()
     })
   }
 
@@ -72,5 +81,6 @@ export function backfillFleet({ backfills, clock, log, open, plan, rate }: Backf
       start()
     },
     present: async () => (await backfills.list({ signal: never })).find((one) => one.id === id),
+    lateOnesEnd: () => Promise.all(late),
   }
 }
