@@ -4,6 +4,7 @@ import { chatSessions } from '../../shared/tables/chat_sessions.ts'
 import type { ClaimReader } from './claims.ts'
 import { type Flow, topics } from './flow.ts'
 import { type Document, documentsOf } from './index-documents.ts'
+import type { Refusal } from './letters.ts'
 import type { World } from './world.ts'
 import { type Note, tokenColumns, type Written } from './writers.ts'
 
@@ -40,6 +41,8 @@ export interface BronzeEvent {
   readonly receivedAtMs: number
   /** Of the transaction that wrote it. */
   readonly xid: string
+  /** Of its key, as a refusal reckons it. */
+  readonly quarter: number
 }
 
 export interface TopicRecord {
@@ -112,13 +115,14 @@ export interface Evidence {
   readonly counters: readonly Counters[]
   readonly claims: ClaimReader['statements']
   readonly letters: readonly Letter[]
+  readonly refusals: readonly Refusal[]
   readonly wentBack: readonly string[]
   readonly flow: Flow
 }
 
 const definitions = { leads, chat_sessions: chatSessions } as const
 
-export async function gather(world: World, given: Pick<Evidence, 'written' | 'wentBack' | 'flow'>): Promise<Evidence> {
+export async function gather(world: World, given: Pick<Evidence, 'written' | 'wentBack' | 'flow' | 'refusals'>): Promise<Evidence> {
   const { source, analytics } = world
   const rowsOf = async <T extends object>(pool: World['source'], text: string): Promise<readonly T[]> => (await pool.query<T>(text)).rows
   const perTable = async <T>(read: (table: TableName) => Promise<readonly T[]>): Promise<readonly T[]> => (await Promise.all(tables.map(read))).flat()
@@ -131,7 +135,8 @@ export async function gather(world: World, given: Pick<Evidence, 'written' | 'we
       rowsOf(
         analytics,
         `select event_id as "eventId", '${table}' as "table", key::json ->> 0 as id, version::float8 as version, op <> 'delete' as alive, op = 'read' as read, after ->> '${tokenColumns[table]}' as token,
-          after::text as image, kafka_topic as topic, kafka_partition as partition, extract(epoch from received_at)::float8 * 1000 as "receivedAtMs", xmin::text as xid
+          after::text as image, kafka_topic as topic, kafka_partition as partition, extract(epoch from received_at)::float8 * 1000 as "receivedAtMs", xmin::text as xid,
+          (abs(hashtext(key::json ->> 0)::bigint) % 4)::int as quarter
          from bronze.events where source_table = 'public.${table}' order by version, event_id`,
       ),
     ),

@@ -5,7 +5,7 @@ import type { Doorbells } from './doorbells.ts'
 import type { Weather } from './proxy.ts'
 import { type Fault, functionNames, linkNames, type PartName, killable, type Planned, targetOf, wordsOf } from './schedule.ts'
 import { killedBackfill } from './backfill.ts'
-import { refuseForAWhile } from './letters.ts'
+import { type Refusal, refuseForAWhile } from './letters.ts'
 import type { World } from './world.ts'
 
 export interface Survived {
@@ -27,6 +27,7 @@ export interface FaultsDeps {
 
 export interface Faults {
   readonly survived: Survived
+  readonly refusals: readonly Refusal[]
   /** Parts that died though nobody had killed them; each look starts them again. */
   readonly fallen: readonly PartName[]
   look(): Promise<void>
@@ -41,6 +42,7 @@ const START_WITHIN_MS = 90_000
 export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Faults {
   const survived: Survived = { kills: {}, pauses: 0, wrongClocks: 0, backfills: 0, disturbances: 0 }
 
+  const refusals: Refusal[] = []
   const fallen: PartName[] = []
   /** Killed on purpose, or being started again. */
   const expected = new Set<PartName>()
@@ -96,7 +98,7 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
         survived.backfills += 1
         return killedBackfill(world, fault)
       case 'letters':
-        return refuseForAWhile(world, fault)
+        return refuseForAWhile(world, fault, refusals)
       case 'reset':
         return world.links[fault.link].reset()
       case 'drop-doorbells':
@@ -119,6 +121,7 @@ export function createFaults({ world, doorbells, say, signal }: FaultsDeps): Fau
 
   return {
     survived,
+    refusals,
     fallen,
     look: async () => {
       for (const name of killable) {

@@ -103,7 +103,7 @@ async function run(world: World, options: ChaosOptions, schedule: ReturnType<typ
     await sampler.stop()
     const restless = rest instanceof Error ? [finding('I9', 'broken', rest.message)] : []
     say('reading what there is')
-    const given = { written: writers, wentBack: sampler.samples.wentBack }
+    const given = { written: writers, wentBack: sampler.samples.wentBack, refusals: faults.refusals }
     const audit = async (): Promise<Evidence> => gather(world, { ...given, flow: await flow.read() })
     const evidence = await audit()
     const findings = [...restless, ...faults.fallen.map((part) => finding('parts', 'broken', `${part} died by itself`)), ...judge(evidence)]
@@ -129,7 +129,7 @@ async function run(world: World, options: ChaosOptions, schedule: ReturnType<typ
       events: evidence.bronze.length,
       reads: evidence.bronze.filter(({ read }) => read).length,
       letters: evidence.letters.length,
-      failedAgain: evidence.letters.reduce((sum, { attempts }) => sum + attempts - 1, 0),
+      failedAgain: faults.refusals.reduce((sum, { failedAgain }) => sum + failedAgain, 0),
       redrives: (await world.analytics.query<{ jobs: number }>('select count(*)::int as jobs from ops.redrive_job')).rows[0]?.jobs ?? 0,
       arrivedMeanwhile: evidence.bronze.filter(({ receivedAtMs }) => receivedAtMs < overAtMs).length,
       sentAgain: evidence.records.length - evidence.bronze.length,

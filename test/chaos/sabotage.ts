@@ -79,6 +79,17 @@ export const sabotages: readonly Sabotage[] = [
     run: async (world) => void (await world.analytics.query(`update silver.leads set _synced_at = now() where id = ${victim('leads', 2)}`)),
   },
   {
+    name: 'an event of bronze written by who does not hold its partition',
+    expected: { promise: 'I8', kind: 'broken', says: /^bronze: .* was written beside the fence$/ },
+    // Deletes are never refused, so none is kept for a letter.
+    run: (world) =>
+      unseen(
+        world,
+        `update bronze.events set received_at = received_at where event_id =
+          (select event_id from bronze.events where op = 'delete' and source_table = 'public.leads' order by version limit 1)`,
+      ),
+  },
+  {
     name: 'an event of bronze deleted',
     expected: { promise: 'I1', kind: 'lost', says: /is in bronze 0 times of 1$/ },
     run: (world) =>

@@ -1,7 +1,7 @@
-/** I2, I3, I4, I6, I7 and I8, from what triggers, samples, topics and the proxy saw on the way. */
-import type { Claim } from '../claims.ts'
+/** I2, I3, I4, I6 and I7, from what triggers, samples, topics and the proxy saw on the way. */
 import { REFUSAL } from '../letters.ts'
-import type { BronzeEvent, Evidence, Progressed } from '../evidence.ts'
+import type { Evidence } from '../evidence.ts'
+import { fencedIn } from './epochs.ts'
 import { type Finding, finding, groupedBy } from './finding.ts'
 
 /** What silver took: each event once, each row's version only upwards, nothing removed. */
@@ -49,14 +49,23 @@ export function judgeCounters({
   bronze,
   flow,
   letters,
-}: Pick<Evidence, 'counters' | 'records' | 'bronze' | 'flow' | 'letters'>): readonly Finding[] {
+  refusals,
+  progressed,
+}: Pick<Evidence, 'counters' | 'records' | 'bronze' | 'flow' | 'letters' | 'refusals' | 'progressed'>): readonly Finding[] {
   // Those that are meant to be have come to their good end; any other is a row that no sink should have refused.
   const findings: Finding[] = letters
     .filter(({ message, state }) => state !== 'resolved' || !message.includes(REFUSAL))
     .map(({ consumer, eventId, message, state }) => finding('I6', 'lost', `${consumer} buried ${eventId}, which is ${state}: ${message}`))
+  for (const { failedAgain, letters: came } of refusals)
+    if (failedAgain === 0) findings.push(finding('I6', 'broken', `of a refusal came ${came} dead letters, of which none was refused again`))
   const placeOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }) => `${topic}, partition ${partition}`
   const onTopic = groupedBy(records, placeOf)
-  const inBronze = groupedBy(bronze, placeOf)
+  // What was kept for a letter is known to bronze when it comes again: then it counts as what it is, a duplicate.
+  const fenced = fencedIn(progressed)
+  const inBronze = groupedBy(
+    bronze.filter(({ xid }) => fenced.has(xid)),
+    placeOf,
+  )
   for (const { accepted, consumed, consumer, dead, duplicate, late, nextOffset, ...place } of counters) {
     const at = `${consumer}, ${placeOf(place)}`
     const count = onTopic.get(placeOf(place))?.length ?? 0
@@ -68,10 +77,7 @@ export function judgeCounters({
     if (consumed < count) findings.push(finding('I6', 'lost', `${at}: ${consumed} counted of ${count}`))
     // The index doesn't say what it held before, so an event that comes again beside a newer one of its row counts there as it does. And a redrive counts for itself.
     if (consumer !== 'postgres' || isRedrive(place)) continue
-    const kept = letters.filter((letter) => letter.consumer === consumer && letter.topic === place.topic).length
-    // An event that was kept for its letter is known to bronze when it comes again.
-    const most = kept === 0 ? accepted + late : accepted + late + dead + duplicate
-    if (accepted + late > events || most < events) findings.push(finding('I6', 'broken', `${at}: ${accepted} accepted and ${late} late of ${events} events`))
+    if (accepted + late !== events) findings.push(finding('I6', 'broken', `${at}: ${accepted} accepted and ${late} late of ${events} events`))
   }
   for (const [place, ofPlace] of onTopic) {
     const settling = counters.filter((row) => placeOf(row) === place).length
@@ -86,71 +92,4 @@ export function judgeCounters({
 
 function isRedrive({ topic }: { readonly topic: string }): boolean {
   return topic.endsWith('.dlq')
-}
-
-/** Epochs and offsets only go up, and whoever wrote said the epoch that was in force. */
-export function judgeEpochs({
-  progressed,
-  claims,
-  applied,
-  bronze,
-  letters,
-}: Pick<Evidence, 'progressed' | 'claims' | 'applied' | 'bronze' | 'letters'>): readonly Finding[] {
-  const findings: Finding[] = []
-  const byConnection = groupedBy(claims, ({ connection }) => String(connection))
-  const fenced = new Set<string>()
-  for (const change of progressed) {
-    const at = `${change.consumer}, ${change.topic}, partition ${change.partition}`
-    if (change.op === 'DELETE') findings.push(finding('I7', 'broken', `${at}: its progress was removed`))
-    if (change.oldEpoch !== null && change.epoch < change.oldEpoch)
-      findings.push(finding('I8', 'broken', `${at}: epoch ${change.oldEpoch}, then ${change.epoch}`))
-    if (change.oldNextOffset !== null && change.nextOffset < change.oldNextOffset)
-      findings.push(finding('I7', 'stale', `${at}: settled up to ${change.oldNextOffset}, then ${change.nextOffset}`))
-    // A partition that is taken has no writer yet.
-    if (change.op === 'INSERT' || change.epoch !== change.oldEpoch) continue
-    fenced.add(change.xid)
-    const said = saidBy(change, byConnection.get(String(change.connection)) ?? [])
-    if (!said.some((claim) => isUnder(change, claim)))
-      findings.push(
-        finding(
-          'I8',
-          'broken',
-          `${at}: written under epoch ${said.map((claim) => ('epoch' in claim ? claim.epoch : 'none')).join(' or ')} while ${change.epoch} was in force`,
-        ),
-      )
-  }
-  for (const { xid, table, id, eventId } of applied)
-    if (!fenced.has(xid)) findings.push(finding('I8', 'broken', `silver.${table} ${id}: ${eventId} was written beside the fence`))
-  // What is kept for a letter holds the fence and moves nothing: that is its burial's to do, to which it may not have come.
-  const refused = new Set(letters.map(({ topic }) => topic))
-  const taken = new Set(applied.map(({ xid }) => xid))
-  const isKept = ({ topic, xid }: BronzeEvent) => refused.has(topic) && !taken.has(xid)
-  for (const event of bronze)
-    if (!fenced.has(event.xid) && !isKept(event)) findings.push(finding('I8', 'broken', `bronze: ${event.eventId} was written beside the fence`))
-  return findings
-}
-
-type Statement = Evidence['claims'][number]
-
-/** The statement that ran on the connection then: the last one that had gone out, or the one before where both went out in one millisecond. */
-function saidBy({ atMs }: Progressed, statements: readonly Statement[]): readonly Statement[] {
-  let [from, to] = [0, statements.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if ((statements[middle]?.atMs ?? 0) <= atMs) from = middle + 1
-    else to = middle
-  }
-  const [before, last] = [statements[from - 2], statements[from - 1]]
-  if (last === undefined) return []
-  return before !== undefined && Math.floor(last.atMs) === Math.floor(atMs) ? [last, before] : [last]
-}
-
-function isUnder(change: Progressed, claim: Statement): claim is Claim {
-  return (
-    'epoch' in claim &&
-    claim.epoch === change.epoch &&
-    claim.consumer === change.consumer &&
-    claim.topic === change.topic &&
-    claim.partition === change.partition
-  )
 }
