@@ -8,12 +8,26 @@ export interface Counts {
   readonly failures?: readonly string[]
 }
 
+interface Ended {
+  readonly code: number
+  readonly output: string
+}
+
+const OUTSIDE = 'Unhandled Errors'
+
 /** A run that crashed, reported nothing or skipped a test counts as failed, whatever else it says. */
-export function vitestCounts(code: number, report: string | null): Counts {
+export function vitestCounts({ code, output }: Ended, report: string | null): Counts {
   if (report === null) return { passed: 0, failed: 1 }
   const { numPassedTests, numTotalTests, testResults } = JSON.parse(report) as VitestReport
   const notPassed = numTotalTests - numPassedTests
-  return { passed: numPassedTests, failed: Math.max(notPassed, code !== 0 || numTotalTests === 0 ? 1 : 0), failures: testResults.flatMap(failuresOf) }
+  const failures = testResults.flatMap(failuresOf)
+  // An error that no test had to itself: it stands in the output alone.
+  const outside = code !== 0 && failures.length === 0 ? [output.slice(Math.max(0, output.indexOf(OUTSIDE))).slice(0, MESSAGE_CHARACTERS)] : []
+  return {
+    passed: numPassedTests,
+    failed: Math.max(notPassed, code !== 0 || numTotalTests === 0 ? 1 : 0),
+    failures: [...failures, ...outside],
+  }
 }
 
 /** What we read of vitest's JSON report. A file that failed before its first test has a message of its own. */

@@ -78,8 +78,8 @@ function suite(project: string, title: string, env: Readonly<Record<string, stri
       try {
         const file = join(folder, 'report.json')
         const vitest = [process.execPath, join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--project', project]
-        const { code } = await run([...vitest, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`], env)
-        return vitestCounts(code, await readFile(file, 'utf8').catch(() => null))
+        const { code, output } = await run([...vitest, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`], env)
+        return vitestCounts({ code, output }, await readFile(file, 'utf8').catch(() => null))
       } finally {
         await rm(folder, { recursive: true, force: true })
       }

@@ -195,6 +195,13 @@ export const guardsOfSteps: readonly Guard[] = [
     tests: ['contract', 'test/contract/sink/postgres.test.ts'],
   },
   {
+    name: 'a session that the server has ended serves nobody else',
+    file: `${POSTGRES}/pool.ts`,
+    line: "sound = error instanceof pg.DatabaseError && error.severity === 'ERROR'",
+    sabotage: 'sound = error instanceof pg.DatabaseError',
+    tests: ['contract', 'test/contract/sink/postgres-pool.test.ts'],
+  },
+  {
     name: 'a query that was given up takes its connection with it',
     file: `${POSTGRES}/pool.ts`,
     line: '          client.release(!sound)',

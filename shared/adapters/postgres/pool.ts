@@ -60,8 +60,8 @@ export function postgresPool({ connectionString, max = 5, statementTimeoutMs = 3
           sound = true
           return { rows }
         } catch (error) {
-          // What Postgres itself reported leaves its connection sound; after anything else an answer may still be on its way.
-          sound = error instanceof pg.DatabaseError
+          // What Postgres itself reported leaves its connection sound, unless it ends with that; after anything else an answer may still be on its way.
+          sound = error instanceof pg.DatabaseError && error.severity === 'ERROR'
           throw error
         } finally {
           client.release(!sound)

@@ -59,6 +59,8 @@ describe('a run that is', () => {
       write: async (...args: Parameters<typeof store.write>) => {
         writes += 1
         const writing = store.write(...args)
+        // It may fail before it is looked at, below.
+        writing.catch(() => undefined)
         if (writes === 2)
           await silver.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'afluente' and datname = current_database()`)
         return writing

@@ -81,6 +81,17 @@ describe('the pool', () => {
     await db.close()
   })
 
+  test('a session that the server ends under a query serves no other', async () => {
+    const url = await postgres.emptyDatabase()
+    const db = postgresPool({ connectionString: url, max: 1 })
+    const ending = db.query({ text: 'select pg_terminate_backend(pg_backend_pid())', values: [] }, { signal })
+    // Asked in the same moment in which the first is told, before the socket has ended.
+    const next = ending.catch(async () => db.query({ text: 'select 1 as n', values: [] }, { signal }))
+    await expect(ending).rejects.toMatchObject({ kind: 'unavailable', code: '57P01' })
+    expect((await next).rows).toEqual([{ n: '1' }])
+    await db.close()
+  })
+
   test('a connection that breaks under a query ends that query alone: this process lives on, and the next query has a new one', async () => {
     const url = new URL(await postgres.emptyDatabase())
     const watcher = await postgres.client(url.href)
