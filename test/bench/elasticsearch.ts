@@ -1,5 +1,6 @@
 /** When documents become visible through the alias, seen from outside by asking again and again. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Span } from './throughput-rows.ts'
 
 export interface Watcher {
   /** When each document was first found, in milliseconds since 1970, by its id. */
@@ -52,12 +53,39 @@ export function watchLeads(url: string, mark: string): Watcher {
   }
 }
 
-export async function countLeads(url: string, mark: string): Promise<number> {
-  const response = await fetch(`${url}/leads/_count`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query: { term: { 'company.raw': mark } } }),
-  })
-  const { count } = (await response.json()) as { count?: number }
+/** Which documents a measurement looks for. */
+export interface Marked {
+  readonly aliases: readonly string[]
+  /** That holds the mark, as it was written. */
+  readonly field: string
+}
+
+export const markedLeads: Marked = { aliases: ['leads'], field: 'company.raw' }
+
+export async function countDocuments(url: string, { aliases, field }: Marked, mark: string): Promise<number> {
+  const { count } = (await ask(`${url}/${aliases.join(',')}/_count`, { query: { term: { [field]: mark } } })) as { count?: number }
   return count ?? 0
+}
+
+/** By the moments at which the sink made the documents: one a batch. */
+export async function documentSpan(url: string, { aliases, field }: Marked, mark: string): Promise<Span> {
+  const among = `${url}/${aliases.join(',')}`
+  await ask(`${among}/_refresh`)
+  const at = { field: 'afluente.synced_at' }
+  const aggs = { first: { min: at }, last: { max: at }, n: { value_count: { field: 'afluente.version' } } }
+  const { aggregations } = (await ask(`${among}/_search`, { size: 0, query: { term: { [field]: mark } }, aggs })) as Aggregated
+  return { rows: aggregations?.n?.value ?? 0, firstMs: aggregations?.first?.value ?? 0, lastMs: aggregations?.last?.value ?? 0, withFirst: 0 }
+}
+
+interface Aggregated {
+  readonly aggregations?: Readonly<Record<'first' | 'last' | 'n', { readonly value: number } | undefined>>
+}
+
+async function ask(url: string, body?: object): Promise<unknown> {
+  const response = await fetch(url, {
+    method: 'POST',
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  })
+  if (!response.ok) throw new Error(`Elasticsearch answered ${response.status}: ${await response.text()}`)
+  return response.json()
 }

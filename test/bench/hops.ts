@@ -2,15 +2,21 @@
 import { randomUUID } from 'node:crypto'
 import { countCpu, type CpuPerRow } from './cpu.ts'
 import { difference } from './edge-difference.ts'
-import { countLeads } from './elasticsearch.ts'
+import { countDocuments, documentSpan } from './elasticsearch.ts'
 import type { BenchStack } from './stack.ts'
 import { consumed, perSecond, rateOf, type Span } from './throughput-rows.ts'
 import { until } from './wait.ts'
 import type { Workload } from './workload.ts'
 
-const LONGEST_MS = 300_000
+/** Ten million rows that wait take a sink some seven minutes. */
+const LONGEST_MS = 1_200_000
 export const consumers = ['postgres', 'elasticsearch'] as const
-export type Consumer = (typeof consumers)[number]
+/** One whose name has an underscore is a further one of its kind. */
+export type Consumer = (typeof consumers)[number] | `${(typeof consumers)[number]}_${string}`
+
+function isOfPostgres(consumer: Consumer): boolean {
+  return consumer.startsWith('postgres')
+}
 
 export interface Moved {
   readonly [name: string]: unknown
@@ -27,20 +33,22 @@ export interface Hops {
   readonly sink: Moved
 }
 
-/** The source, capture and the Postgres sink, one after the other, each with nothing else at work: so capture finds all rows waiting, and the sink too. */
-export async function eachHop(stack: BenchStack, workload: Workload, rows: number): Promise<Hops> {
+/** The source, capture and a sink, one after the other, each with nothing else at work: so capture finds all rows waiting, and the sink too. */
+export async function eachHop(stack: BenchStack, workload: Workload, rows: number, consumer: Consumer = 'postgres'): Promise<Hops> {
   const mark = `bench ${randomUUID()}`
   // Stopped while it holds its lease, the next one would have to wait until that has run out.
   const resting = async () => (await stack.source.query('select from afluente.shards where leased_until > clock_timestamp()')).rowCount === 0
   await until('capture to rest', resting, 50, LONGEST_MS)
   await stack.part('edge', 'stop')
-  await stack.consumer('postgres', 'stop')
+  await stack.consumer(consumer, 'stop')
   const cpu = await countCpu(stack)
   const ms = await workload.insert(stack.source, mark, rows)
   const source = { rows, ms: Math.round(ms), rowsPerSecond: perSecond(rows, ms), cpuPerRow: (await cpu?.(rows)) ?? null }
   const capture = await captureAlone(stack, workload, rows)
-  const sink = await sinkAlone(stack, 'postgres', () => workload.span(stack.analytics, 'silver', mark))
-  await stack.consumer('postgres', 'resume')
+  const span = () =>
+    isOfPostgres(consumer) ? workload.span(stack.analytics, 'silver', mark) : documentSpan(stack.info.elasticsearch.url, workload.documents, mark)
+  const sink = await sinkAlone(stack, consumer, span)
+  await stack.consumer(consumer, 'resume')
   return { source, capture, sink }
 }
 
@@ -108,7 +116,7 @@ export async function sinkAlone(stack: BenchStack, consumer: Consumer, span: () 
   return { rows: found.rows, ms: Math.round(found.lastMs - found.firstMs), rowsPerSecond: rateOf(found), cpuPerRow }
 }
 
-/** From the first commit in the source to the last row in each sink. Documents are looked for among the leads. */
+/** From the first commit in the source to the last row in each sink. */
 export async function endToEnd(stack: BenchStack, workload: Workload, rows: number, into: readonly Consumer[]): Promise<Moved> {
   const mark = `bench ${randomUUID()}`
   const before = await stack.edgeStats()
@@ -116,8 +124,8 @@ export async function endToEnd(stack: BenchStack, workload: Workload, rows: numb
   const base = new Map(await Promise.all(into.map(async (consumer) => [consumer, await consumed(stack, consumer)] as const)))
   const arrived = async (consumer: Consumer): Promise<number> => {
     await until(`rows in ${consumer}`, async () => (await consumed(stack, consumer)) >= (base.get(consumer) ?? 0) + rows, 50, LONGEST_MS)
-    if (consumer === 'elasticsearch')
-      await until('documents in sight', async () => (await countLeads(stack.info.elasticsearch.url, mark)) >= rows, 20, LONGEST_MS)
+    const inSight = async () => countDocuments(stack.info.elasticsearch.url, workload.documents, mark)
+    if (!isOfPostgres(consumer)) await until('documents in sight', async () => (await inSight()) >= rows, 20, LONGEST_MS)
     return Date.now()
   }
   const [insertMs, ...ends] = await Promise.all([workload.insert(stack.source, mark, rows), ...into.map(arrived)])

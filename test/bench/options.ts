@@ -11,7 +11,7 @@ npm run bench -- capture    [--rows 100000] [--rounds 9] [--claims 1000000] [--o
 npm run bench -- short      [--rows 20000] [--seconds 5]
 npm run bench -- rest       [--seconds 20]
 npm run bench -- compare    COMMIT [OTHER] [--rounds 6] [--rows 20000] [--seconds 5] [--only end-to-end,hops,latency]
-npm run bench -- scale      [--rows 100000] [--backlog 1000000] [--claims 1000000] [--only rows,tables,partitions,consumers,backlog]
+npm run bench -- scale      [--rows 100000] [--backlog 1000000] [--claims 1000000] [--only rows,tables,partitions,consumers,elasticsearch,backlog]
 
 Starts a stack of its own, measures, and removes it. One JSON object a line on standard output, words on standard error.
   --attach       measure the stack that runs (npm start) in place of one of its own; its parts are not stopped then
@@ -23,8 +23,9 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
   compare        COMMIT against OTHER, or against the working tree as it stands: a stack of each, measured by turns, and the ratios
                  with their range; both are measured by this bench, so a commit needs none of its own
   scale          each hop and all together while one thing is turned up: rows of 200 B, 2 kB (half of --rows) and 20 kB (a tenth),
-                 1 and 20 tables, 1, 4 and 16 partitions, 1 and 4 instances of the consumer, a tenth of --backlog and all of it
-                 waiting in the outbox and in the topic; then claim alone with --claims changes. A stack of its own for each definition
+                 1 and 20 tables, 1, 4 and 16 partitions, 1 and 4 instances of the consumer, 4 consumers, a tenth of --backlog and
+                 all of it waiting in the outbox and in the topic, then claim alone with --claims changes; most of it into
+                 Elasticsearch too. A stack of its own for each definition
   short          what CI prints: --seconds of 50 rows/s into both sinks, then --rows into silver and bronze
   rest           memory at 500 rows/s, what the stack costs while nothing happens, how soon a first change goes out, each for --seconds
   etl            a job: full load beside COPY, 482 changed, nothing changed, reconcile; --rows from a table, --view-rows
@@ -36,7 +37,7 @@ Starts a stack of its own, measures, and removes it. One JSON object a line on s
 const parts = {
   capture: ['rows', 'statements', 'claims'],
   compare: ['end-to-end', 'hops', 'latency'],
-  scale: ['rows', 'tables', 'partitions', 'consumers', 'backlog'],
+  scale: ['rows', 'tables', 'partitions', 'consumers', 'elasticsearch', 'backlog'],
 } as const
 export type Part = (typeof parts)[keyof typeof parts][number]
 

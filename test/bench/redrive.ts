@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { topicOf } from '../../shared/engine/define.ts'
 import { leads } from '../../shared/tables/leads.ts'
 import { qualifiedName } from '../../shared/tables/table.ts'
-import { countLeads } from './elasticsearch.ts'
+import { countDocuments, markedLeads } from './elasticsearch.ts'
 import type { Report } from './report.ts'
 import type { BenchStack } from './stack.ts'
 import { insertLeads, perSecond } from './throughput-rows.ts'
@@ -24,7 +24,7 @@ export async function redrive(stack: BenchStack, report: Report, { rows }: { rea
   await indexLetters(stack, others, rows)
   await report.measure('redrive into Elasticsearch', async () => {
     const found = await redriven(stack, 'elasticsearch', rows)
-    await until('documents in sight', async () => (await countLeads(stack.info.elasticsearch.url, others)) >= rows, 20, LONGEST_MS)
+    await until('documents in sight', async () => (await countDocuments(stack.info.elasticsearch.url, markedLeads, others)) >= rows, 20, LONGEST_MS)
     return found
   })
 }

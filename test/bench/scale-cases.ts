@@ -1,11 +1,24 @@
 /** What is turned up, one thing at a time, and the definition that each case wants. Data, and the text of its files. */
+import type { Consumer } from './hops.ts'
 import type { Part } from './options.ts'
 
+/** Who reads every topic. Of the four, Postgres' two share its work; the index has what its second writer brings. */
+const CONSUMERS = {
+  postgres: ['postgres'],
+  elasticsearch: ['elasticsearch'],
+  four: ['postgres', 'postgres_bronze', 'elasticsearch', 'elasticsearch_again'],
+} as const satisfies Record<string, readonly Consumer[]>
+
+export function consumersOf({ consumers }: Pick<ScaleDefinition, 'consumers'>): readonly [Consumer, ...Consumer[]] {
+  return CONSUMERS[consumers]
+}
+
 export interface ScaleDefinition {
+  readonly consumers: keyof typeof CONSUMERS
   /** Of the same shape; the rows go to all of them. */
   readonly tables: number
   readonly partitions: number
-  /** Durable Objects that share the consumer's group. */
+  /** Durable Objects that share a consumer's group. */
   readonly instances: number
 }
 
@@ -15,11 +28,11 @@ export interface ScaleCase {
   /** Of a row's JSON. */
   readonly rowBytes: number
   readonly rows: number
-  /** Not of a backlog: rows that come and go at once have none. */
-  readonly endToEnd: boolean
+  /** Of a backlog each hop alone: rows that come and go at once have none. Of several consumers all together. */
+  readonly measured: 'both' | 'each hop' | 'end to end'
 }
 
-const BASE: ScaleDefinition = { tables: 1, partitions: 4, instances: 1 }
+const BASE: ScaleDefinition = { consumers: 'postgres', tables: 1, partitions: 4, instances: 1 }
 const BASE_BYTES = 200
 
 /** The base first: each other case differs from it in one thing. Fewer rows where they are large. */
@@ -30,18 +43,31 @@ export function casesOf({ backlog, only, rows }: { readonly only: readonly Part[
     definition: { ...BASE, ...definition },
     rowBytes,
     rows: Math.max(100, Math.round(of)),
-    endToEnd: true,
+    measured: 'both',
   })
+  const indexed = (name: string, definition: Partial<ScaleDefinition>, rowBytes = BASE_BYTES, of = rows): ScaleCase =>
+    one(`Elasticsearch: ${name}`, { consumers: 'elasticsearch', ...definition }, rowBytes, of)
   return [
     one('base: rows of 200 B, 1 table, 4 partitions, 1 instance', {}),
     ...of('rows', [one('rows of 2 kB', {}, 2_000, rows / 2), one('rows of 20 kB', {}, 20_000, rows / 10)]),
     ...of(
       'backlog',
-      [backlog / 10, backlog].map((waiting) => ({ ...one(`backlog of ${Math.round(waiting)}`, {}, BASE_BYTES, waiting), endToEnd: false })),
+      [backlog / 10, backlog].map((waiting) => ({ ...one(`backlog of ${Math.round(waiting)}`, {}, BASE_BYTES, waiting), measured: 'each hop' as const })),
     ),
     ...of('tables', [one('20 tables', { tables: 20 })]),
     ...of('partitions', [one('1 partition', { partitions: 1 }), one('16 partitions', { partitions: 16 })]),
-    ...of('consumers', [one('4 instances of the consumer', { instances: 4 })]),
+    ...of('consumers', [
+      one('4 instances of the consumer', { instances: 4 }),
+      { ...one('4 consumers: silver, bronze, Elasticsearch, the same index again', { consumers: 'four' }), measured: 'end to end' },
+    ]),
+    ...of('elasticsearch', [
+      indexed('rows of 200 B, 1 table, 4 partitions, 1 instance', {}),
+      indexed('rows of 2 kB', {}, 2_000, rows / 2),
+      indexed('rows of 20 kB', {}, 20_000, rows / 10),
+      indexed('20 tables', { tables: 20 }),
+      indexed('16 partitions', { partitions: 16 }),
+      indexed('4 instances of the consumer', { instances: 4 }),
+    ]),
   ]
 }
 
@@ -68,10 +94,20 @@ export function tableNames(tables: number): readonly string[] {
 export const PRODUCT = 'shared/product.ts'
 export const PIPELINE = 'shared/pipeline.ts'
 
-/** The product's definition with more tables, and one consumer that writes them into bronze and silver. */
-export function pipelineText({ instances, partitions, tables }: ScaleDefinition): string {
+/** The product's definition with more tables, and the consumers that read them. */
+export function pipelineText({ consumers, instances, partitions, tables }: ScaleDefinition): string {
   const listed = tableNames(tables).map((name) => `  { schema: 'public', name: '${name}', key: ['id'], columns: ${JSON.stringify(COLUMNS)} },`)
   const reads = tableNames(tables).map((name) => `'afluente.public.${name}'`)
+  const silver = consumers === 'four' ? '{ ...product.consumers.postgres.sink, bronze: false }' : 'product.consumers.postgres.sink'
+  const indices = tableNames(tables).map((name) => `${name}: { version: 1, fields: { body: 'text' } }`)
+  const sinks: Readonly<Record<string, string>> = {
+    postgres: silver,
+    postgres_bronze: `{ ...product.consumers.postgres.sink, silver: false }`,
+  }
+  const index = `{ kind: 'elasticsearch', indices: { ${indices.join(', ')} } }`
+  const listedConsumers = CONSUMERS[consumers].map(
+    (name) => `    ${name}: { reads: [${reads.join(', ')}], sink: ${sinks[name] ?? index}, mode: 'continuous', instances: ${instances} },`,
+  )
   return `import { pipeline as product } from './product.ts'
 
 const tables = [
@@ -82,7 +118,9 @@ export const pipeline = {
   ...product,
   tables: [...product.tables, ...tables],
   topics: { ...product.topics, partitions: ${partitions} },
-  consumers: { postgres: { ...product.consumers.postgres, reads: [...product.consumers.postgres.reads, ${reads.join(', ')}], instances: ${instances} } },
+  consumers: {
+${listedConsumers.join('\n')}
+  },
 }
 `
 }

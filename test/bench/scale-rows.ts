@@ -22,6 +22,7 @@ export function scaleWorkload({ definition, rowBytes, rows: all }: ScaleCase): W
   const most = statementRows(rowBytes, Math.ceil(all / tables.length))
   return {
     topics: tables.map((name) => topicOf({ schema: 'public', name })),
+    documents: { aliases: tables, field: 'company' },
     insert: async (source, mark, rows) => {
       const client = await source.connect()
       try {

@@ -7,7 +7,7 @@ import { cpuOfProduct, INSERTS, untilIdle } from './cpu.ts'
 import { eachHop, endToEnd, type Moved } from './hops.ts'
 import { peakMemory } from './memory.ts'
 import { type Report, words } from './report.ts'
-import { MIGRATION, migrationText, PIPELINE, pipelineText, PRODUCT, type ScaleCase, type ScaleDefinition } from './scale-cases.ts'
+import { consumersOf, MIGRATION, migrationText, PIPELINE, pipelineText, PRODUCT, type ScaleCase, type ScaleDefinition } from './scale-cases.ts'
 import { scaleWorkload, withoutBudget } from './scale-rows.ts'
 import type { HopFigures, Measured } from './scale-table.ts'
 import { temporaryStack } from './stack-of-tree.ts'
@@ -20,7 +20,7 @@ const run = promisify(execFile)
 /** A stack of the working tree with more in its definition. */
 export async function scaleStack(definition: ScaleDefinition, signal: AbortSignal): Promise<BenchStack> {
   const { instances, partitions, tables } = definition
-  words(`scale: tables ${tables}, partitions ${partitions}, instances ${instances}`)
+  words(`scale: tables ${tables}, partitions ${partitions}, instances ${instances}, into ${consumersOf(definition).join(', ')}`)
   const stack = await temporaryStack({
     name: 'scale',
     layOut: async (folder) => {
@@ -41,24 +41,27 @@ export async function scale(stack: BenchStack, report: Report, cases: readonly S
   const measured: Measured[] = []
   for (const [at, one] of cases.entries()) {
     const workload = scaleWorkload(one)
-    if (at === 0) await endToEnd(stack, workload, Math.min(WARM_UP_ROWS, one.rows), ['postgres'])
+    const into = consumersOf(one.definition)
+    if (at === 0) await endToEnd(stack, workload, Math.min(WARM_UP_ROWS, one.rows), into)
     await untilIdle(stack)
-    await report.measure(`${one.name}: each hop alone`, async () => {
-      const { found: hops, peakMb } = await peakMemory(stack, () => eachHop(stack, workload, one.rows))
-      const found = { source: perRow(hops.source, one, true), capture: perRow(hops.capture, one), sink: perRow(hops.sink, one) }
-      const { firstEventMs, steadyRowsPerSecond } = hops.capture
+    let of: Measured = { name: one.name }
+    const hops = async () => {
+      const { found: moved, peakMb } = await peakMemory(stack, () => eachHop(stack, workload, one.rows, into[0]))
+      const { firstEventMs, steadyRowsPerSecond } = moved.capture
+      const found = { source: perRow(moved.source, one, true), capture: perRow(moved.capture, one), sink: perRow(moved.sink, one) }
       const warm = { ...found.capture, ...(steadyRowsPerSecond === null ? {} : rates(steadyRowsPerSecond, one)) }
-      measured.push({ name: one.name, rowBytes: one.rowBytes, ...found, capture: warm, peakMb })
+      of = { ...of, ...found, capture: warm, peakMb }
       return { ...about(one), peakMb, ...found, capture: { ...found.capture, firstEventMs, steadyRowsPerSecond } }
-    })
-    if (!one.endToEnd) continue
-    await untilIdle(stack)
-    await report.measure(`${one.name}: end to end, silver and bronze`, async () => {
-      const found = perRow(await endToEnd(stack, workload, one.rows, ['postgres']), one)
-      const last = measured.pop()
-      if (last !== undefined) measured.push({ ...last, endToEnd: found })
+    }
+    const together = async () => {
+      const found = perRow(await endToEnd(stack, workload, one.rows, into), one)
+      of = { ...of, endToEnd: found }
       return { ...about(one), ...found }
-    })
+    }
+    if (one.measured !== 'end to end') await report.measure(`${one.name}: each hop alone`, hops)
+    await untilIdle(stack)
+    if (one.measured !== 'each hop') await report.measure(`${one.name}: end to end`, together)
+    measured.push(of)
   }
   return measured
 }

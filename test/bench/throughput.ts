@@ -1,10 +1,11 @@
 /** How many rows a second each hop moves alone, and all of them together. */
 import { randomUUID } from 'node:crypto'
+import { documentSpan, markedLeads } from './elasticsearch.ts'
 import { captureAlone, caughtUp, consumers, endToEnd, sinkAlone, eachHop } from './hops.ts'
 import type { Report } from './report.ts'
 import type { BenchStack } from './stack.ts'
 import { limits } from './throughput-limits.ts'
-import { insertLeads, perSecond, type Span } from './throughput-rows.ts'
+import { insertLeads, perSecond } from './throughput-rows.ts'
 import { leadsWorkload } from './workload.ts'
 
 export interface ThroughputOptions {
@@ -51,25 +52,9 @@ async function hops(stack: BenchStack, report: Report, rows: number): Promise<vo
   })
   await limits(stack, report, mark)
   await report.measure('capture alone: outbox to Kafka', () => captureAlone(stack, leadsWorkload, rows))
-  const span = { postgres: () => leadsWorkload.span(stack.analytics, 'silver', mark), elasticsearch: () => documentSpan(stack, mark) }
+  const span = {
+    postgres: () => leadsWorkload.span(stack.analytics, 'silver', mark),
+    elasticsearch: () => documentSpan(stack.info.elasticsearch.url, markedLeads, mark),
+  }
   for (const consumer of consumers) await report.measure(`${consumer} alone: Kafka to the sink`, () => sinkAlone(stack, consumer, span[consumer]))
-}
-
-/** By the moments at which the sink made the documents: one a batch. */
-async function documentSpan({ info }: BenchStack, mark: string): Promise<Span> {
-  const query = { term: { 'company.raw': mark } }
-  await fetch(`${info.elasticsearch.url}/leads/_refresh`, { method: 'POST' })
-  const at = { field: 'afluente.synced_at' }
-  const body = { size: 0, query, aggs: { first: { min: at }, last: { max: at }, n: { value_count: { field: 'afluente.version' } } } }
-  const response = await fetch(`${info.elasticsearch.url}/leads/_search`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-  const { aggregations } = (await response.json()) as Aggregated
-  return { rows: aggregations?.n?.value ?? 0, firstMs: aggregations?.first?.value ?? 0, lastMs: aggregations?.last?.value ?? 0, withFirst: 0 }
-}
-
-interface Aggregated {
-  readonly aggregations?: Readonly<Record<'first' | 'last' | 'n', { readonly value: number } | undefined>>
 }

@@ -2,10 +2,12 @@
 import type pg from 'pg'
 import { topicOf } from '../../shared/engine/define.ts'
 import { leads } from '../../shared/tables/leads.ts'
+import { type Marked, markedLeads } from './elasticsearch.ts'
 import { commitSpan, insertLeads, type Span } from './throughput-rows.ts'
 
 export interface Workload {
   readonly topics: readonly string[]
+  readonly documents: Marked
   /** Into the source, in statements of their own transactions. Gives the milliseconds it took. */
   insert(source: pg.Pool, mark: string, rows: number): Promise<number>
   /** When the rows of a mark were committed in the tables of `schema`. */
@@ -14,6 +16,7 @@ export interface Workload {
 
 export const leadsWorkload: Workload = {
   topics: [topicOf(leads)],
+  documents: markedLeads,
   insert: (source, mark, rows) => insertLeads(source, 'public.leads', mark, rows),
   span: (pool, schema, mark) => commitSpan(pool, `${schema}.leads`, mark),
 }

@@ -4,17 +4,17 @@ import { byDefinition, casesOf, migrationText, pipelineText, tableNames } from '
 import { statementRows } from '../../bench/scale-rows.ts'
 import { type HopFigures, scaleTable } from '../../bench/scale-table.ts'
 
-const all = { only: ['rows', 'tables', 'partitions', 'consumers', 'backlog'], rows: 10_000, backlog: 1_000_000 } as const
+const all = { only: ['rows', 'tables', 'partitions', 'consumers', 'elasticsearch', 'backlog'], rows: 10_000, backlog: 1_000_000 } as const
 
 describe('the cases of scale', () => {
   test('differ from the base in one thing each', () => {
     const [base, ...others] = casesOf(all)
-    const thing = ({ definition, rowBytes, rows, endToEnd }: ReturnType<typeof casesOf>[number]) => ({
+    const thing = ({ definition, rowBytes, rows, measured }: ReturnType<typeof casesOf>[number]) => ({
       ...definition,
       rowBytes,
-      backlog: endToEnd ? null : rows,
+      backlog: measured === 'each hop' ? rows : null,
     })
-    expect(base).toMatchObject({ definition: { tables: 1, partitions: 4, instances: 1 }, rowBytes: 200, rows: 10_000 })
+    expect(base).toMatchObject({ definition: { consumers: 'postgres', tables: 1, partitions: 4, instances: 1 }, rowBytes: 200, rows: 10_000 })
     const differences = others.map((other) =>
       Object.entries(thing(other)).filter(([name, value]) => base && Object.entries(thing(base)).every(([of, its]) => of !== name || its !== value)),
     )
@@ -27,6 +27,15 @@ describe('the cases of scale', () => {
       [['partitions', 1]],
       [['partitions', 16]],
       [['instances', 4]],
+      [['consumers', 'four']],
+      [['consumers', 'elasticsearch']],
+      ...[
+        ['rowBytes', 2_000],
+        ['rowBytes', 20_000],
+        ['tables', 20],
+        ['partitions', 16],
+        ['instances', 4],
+      ].map((and) => expect.arrayContaining([['consumers', 'elasticsearch'], and])),
     ])
   })
 
@@ -36,7 +45,7 @@ describe('the cases of scale', () => {
 
   test('that want the same stack share it', () => {
     const groups = byDefinition(casesOf(all))
-    expect(groups.map((cases) => cases.length)).toEqual([5, 1, 1, 1, 1])
+    expect(groups.map((cases) => cases.length)).toEqual([5, 1, 1, 1, 1, 1, 3, 1, 1, 1])
     expect(groups.flat()).toHaveLength(casesOf(all).length)
   })
 
@@ -49,7 +58,7 @@ describe('the cases of scale', () => {
 })
 
 describe('the definition of a case', () => {
-  const definition = { tables: 2, partitions: 16, instances: 4 }
+  const definition = { consumers: 'postgres', tables: 2, partitions: 16, instances: 4 } as const
 
   test('builds on the product’s and reads every table of its own', () => {
     const text = pipelineText(definition)
@@ -57,6 +66,13 @@ describe('the definition of a case', () => {
     expect(text).toContain("import { pipeline as product } from './product.ts'")
     expect(text).toContain('partitions: 16')
     expect(text).toContain('instances: 4')
+  })
+
+  test('of four consumers has bronze in one of its own', () => {
+    const text = pipelineText({ ...definition, consumers: 'four' })
+    expect(text).toMatch(/ postgres: .* bronze: false \}/)
+    expect(text).toMatch(/ postgres_bronze: .* silver: false \}/)
+    expect(text.match(/kind: 'elasticsearch'/g)).toHaveLength(2)
   })
 
   test('comes with tables that are captured', () => {
@@ -69,7 +85,6 @@ test('what was measured is a table in Markdown', () => {
   const measured = [
     {
       name: 'base',
-      rowBytes: 200,
       source: figures,
       capture: figures,
       sink: { ...figures, rowsPerSecond: 999, cpuMicroseconds: null },
@@ -77,7 +92,7 @@ test('what was measured is a table in Markdown', () => {
     },
   ]
   expect(scaleTable(measured)).toEqual([
-    '|  | the source alone | capture alone: rows once warm, CPU with its start | the Postgres sink alone | end to end | memory of Deno, workerd |',
+    '|  | the source alone | capture alone: rows once warm, CPU with its start | the sink alone | end to end | memory of Deno, workerd |',
     '| --- | --- | --- | --- | --- | --- |',
     '| base | 14 000 rows/s, 2.8 MB/s, 90 µs | 14 000 rows/s, 2.8 MB/s, 90 µs | 999 rows/s, 2.8 MB/s |  | 60, 110 MB |',
   ])
