@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bigintArray, textArray } from '../../../shared/adapters/postgres/binary-arrays.ts'
 
@@ -14,4 +15,27 @@ describe('arrays in binary form', () => {
   test('an unpaired surrogate becomes the replacement character, and the lengths still fit', () => {
     expect(textArray(['\ud800']).subarray(20).toString('hex')).toBe('00000003efbfbd')
   })
+
+  test('each text is the UTF-8 that Node makes of it, short or long, whatever letters it has and wherever', () => {
+    // About 64 units another way is taken, and at the first letter that is not ASCII.
+    const length = { minLength: 0, maxLength: 140 }
+    const texts = fc.array(fc.option(fc.oneof(fc.string({ unit: 'binary', ...length }), fc.string({ unit: 'grapheme-ascii', minLength: 60, maxLength: 68 }))))
+    fc.assert(
+      fc.property(texts, (values) => {
+        expect(textsOf(textArray(values))).toEqual(values.map((value) => (value === null ? null : Buffer.from(value).toString())))
+      }),
+    )
+  })
 })
+
+/** Read back by the lengths that stand before them. */
+function textsOf(array: Buffer): readonly (string | null)[] {
+  const found: (string | null)[] = []
+  for (let at = 20; at < array.length;) {
+    const length = array.readInt32BE(at)
+    at += 4
+    found.push(length < 0 ? null : array.toString('utf8', at, at + length))
+    at += Math.max(0, length)
+  }
+  return found
+}
