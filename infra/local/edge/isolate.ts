@@ -141,7 +141,7 @@ export function bootIsolate(deps: IsolateDeps): Isolate {
 
 function start(deps: IsolateDeps): ChildProcess {
   const entry = fileURLToPath(new URL('./isolate-entry.ts', import.meta.url))
-  const flags = ['run', '-A', '--quiet', '--no-lock', '--no-check', '--config', deps.configFile, `--v8-flags=--max-heap-size=${deps.memoryMb}`]
+  const flags = ['run', '-A', '--quiet', '--no-lock', '--no-check', '--config', deps.configFile, `--v8-flags=--max-old-space-size=${deps.memoryMb}`]
   return spawn(Deno.execPath(), [...flags, entry, deps.module], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...Deno.env.toObject(), NO_COLOR: '1' },

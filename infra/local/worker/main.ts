@@ -30,8 +30,6 @@ const options = convertV4MiniflareOptions({
   cf: false,
   ...localBindings(manifest, env),
 })
-// An isolate has 128 MB in the cloud. Without a limit V8 takes the machine's memory for its measure, and lets lie what it need not collect.
-env['MINIFLARE_WORKERD_V8_FLAGS'] ??= '--max-heap-size=128'
 const worker = new Miniflare(options)
 const url = await worker.ready
 
