@@ -33,11 +33,11 @@ export function javaMajor(text: string): number {
   return match === null ? 0 : Number(match[1])
 }
 
-/**
- * Flags for both servers. The quick compiler alone: it halves the CPU that a start takes, and on a machine that also runs
- * everything else the slow one's threads cost more than its code brings.
- */
-export const jvmFlags: readonly string[] = ['-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true']
+/** Flags for both servers. */
+export const jvmFlags: readonly string[] = ['-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true']
+
+/** Without the slow compiler, whose threads take half of the CPU of a start. For servers whose work its code does not make cheaper. */
+export const quickCompiler = '-XX:TieredStopAtLevel=1'
 
 /**
  * Compiles one source file against the jars.

@@ -7,7 +7,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { Fault } from '../fault.ts'
 import { repository } from '../home.ts'
 import { ensureJars, type JarsDeps } from '../jars.ts'
-import { findJava, jvmFlags } from '../java.ts'
+import { findJava, jvmFlags, quickCompiler } from '../java.ts'
 import type { Recipe } from '../part.ts'
 import { assertFree } from '../ports.ts'
 
@@ -65,7 +65,7 @@ export function kafkaRecipe(options: KafkaOptions): Recipe {
 }
 
 /** The serial collector: to G1 each request of a megabyte is a humongous object, for which it marks the whole heap beside the broker's work. */
-const flags = [...jvmFlags, '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`]
+const flags = [...jvmFlags, quickCompiler, '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${join(sources, 'log4j2.properties')}`]
 
 function kafkaJars(deps: JarsDeps): Promise<string> {
   return ensureJars({ name: 'kafka', version: kafkaVersion, pom: join(sources, 'pom.xml') }, deps)
