@@ -37,16 +37,14 @@ export function accessSettings(env: NodeJS.ProcessEnv): OperatorSettings {
   return operatorSettings(accessEnvironment(env))
 }
 
-/** A project in the cloud where SUPABASE_URL or its key is set, and then all that it takes must be; the running local stack otherwise. */
+/** What names a project. With one of them set, nobody means the stack that runs here. */
+const NAMES = ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL'] as const
+
+/** A project in the cloud where any of its names is set, and then all that it takes must be; the running local stack otherwise. */
 export function accessEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const set = (name: string) => (env[name]?.trim() ?? '') !== ''
-  if (set('SUPABASE_URL') || set('SUPABASE_SERVICE_ROLE_KEY')) return env
+  if (NAMES.some((name) => (env[name]?.trim() ?? '') !== '')) return env
   const info = readStackFile(homeAt(stackSettings(env).home))
-  if (info === undefined)
-    throw new Fault(
-      'No stack runs here',
-      'Run `npm start`, or name a project: SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SOURCE_DATABASE_URL and ANALYTICS_DATABASE_URL',
-    )
+  if (info === undefined) throw new Fault('No stack runs here', `Run \`npm start\`, or name a project: ${NAMES.slice(0, -1).join(', ')} and ${NAMES.at(-1)}`)
   const { analytics, elasticsearch, kafka, source, supabase } = info
   return {
     SUPABASE_URL: supabase.url,

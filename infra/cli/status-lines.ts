@@ -80,8 +80,8 @@ function purgeLines(purges: Status['purges']): readonly string[] {
   return [
     'tombstones',
     ...purges.flatMap(({ before, consumer, heldBack, lookedAt, purged, table }) => [
-      `  ${before === null ? '!' : '✓'} ${table}, in ${consumer}: ${purged} purged; ${before === null ? 'none may go now' : `those of before ${before} may go`}`,
-      ...heldBack.map((why) => `      held back, as of ${lookedAt ?? 'never'}: ${why}`),
+      `  ${before === null ? '!' : '✓'} ${table}, in ${consumer}: ${purged} purged; ${before === null ? 'none may go now' : `those of before ${before} may go`}, as of ${lookedAt ?? 'never'}`,
+      ...heldBack.map((why) => `      held back: ${why}`),
     ]),
   ]
 }

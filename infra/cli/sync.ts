@@ -29,7 +29,12 @@ status (where there is such a column) and by the day of their last change. Exit 
     const limit = wholeNumber('--limit', values.limit) ?? 1_000
     const rate = wholeNumber('--rate', values.rate)
     return using(context, async (access) => {
-      const begun = await beginBackfill({ table, condition: null, spanMs: hours * HOUR_MS, limit }, access, context.seat?.signal ?? NEVER)
+      const begun = await beginBackfill(
+        { table, condition: null, spanMs: hours * HOUR_MS, limit },
+        access,
+        values.json === true ? () => {} : context.out,
+        context.seat?.signal ?? NEVER,
+      )
       const tally = createTally()
       return workOn({ backfill: begun, rate, json: values.json === true, onRow: tally.add, atEnd: tally.end }, access, context)
     })

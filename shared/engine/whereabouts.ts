@@ -7,6 +7,7 @@ export const fates = {
   applied: 'applied, and stands',
   replaced: 'applied, and replaced since',
   skipped: 'skipped: a newer version was there before it',
+  settled: 'refused at first; something newer stands by now',
   truncated: 'dead: the table was truncated after it',
   dead: 'dead letter',
   kept: 'kept in bronze',
@@ -114,7 +115,7 @@ interface Sought {
 function arrivalOf(sought: Sought, reader: Reader, seen: Sightings): Arrival {
   const { event, eventId } = sought
   const letter = seen.letters.find((one) => one.eventId === eventId && one.consumer === reader.name) ?? null
-  const fate = letter !== null && letter.state !== 'resolved' ? 'dead' : fateOf(sought, reader, seen)
+  const fate = letter === null ? fateOf(sought, reader, seen) : fateOfRefused(letter, fateOf(sought, reader, seen))
   const stands = fate === 'applied' ? (reader.copy?.syncedAt ?? null) : null
   const arrived = reader.bronze && ['applied', 'replaced', 'skipped', 'truncated', 'kept', 'purged'].includes(fate) ? (event?.receivedAt ?? null) : null
   const at = fate === 'dead' ? (letter?.firstSeen ?? null) : (stands ?? arrived)
@@ -125,6 +126,12 @@ function arrivalOf(sought: Sought, reader: Reader, seen: Sightings): Arrival {
     ms: msBetween(event?.publishedAt ?? null, at),
     letter: letter && { id: letter.id, code: letter.code, state: letter.state, attempts: letter.attempts, firstSeen: letter.firstSeen },
   }
+}
+
+/** A redrive that came to its end may have found something newer, or have stood for a while: nothing tells which. Bronze had it before that. */
+function fateOfRefused({ state }: Pick<TracedLetter, 'state'>, fate: Fate): Fate {
+  if (state !== 'resolved') return 'dead'
+  return fate === 'replaced' || fate === 'skipped' ? 'settled' : fate
 }
 
 /**

@@ -16,10 +16,14 @@ const DISCARD_BUDGET_MS = 6_000
 
 const dryRun = z.boolean().default(false)
 const redriveBody = z.strictObject({ ...filterShape, dryRun })
-const discardBody = z.strictObject({ ...filterShape, dryRun, reason: z.string().trim().min(1, 'say why, for whoever looks later').max(2_000) })
-const editBody = z.strictObject({ value: z.string().max(1_000_000), dryRun })
+const discardBody = z.strictObject({
+  ...filterShape,
+  dryRun,
+  reason: z.string('say why, for whoever looks later').trim().min(1, 'say why, for whoever looks later').max(2_000),
+})
+const editBody = z.strictObject({ value: z.string('the whole new event, as text').max(1_000_000), dryRun })
 
-export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters' | 'log' | 'pipeline' | 'redrives' | 'send'>): Hono {
+export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters' | 'log' | 'operations' | 'pipeline' | 'redrives' | 'send'>): Hono {
   const { clock, fleet, letters, log, pipeline, redrives } = deps
   const routes = new Hono()
   const edit = createEdit(deps)

@@ -23,7 +23,7 @@ interface Edit {
 }
 
 /** Checks, sends, then ends the letter: interrupted between the two, the same edit again has effect once, since the same content has the same event id. */
-export function createEdit({ letters, send, log }: Pick<ApiDeps, 'letters' | 'send' | 'log'>) {
+export function createEdit({ letters, log, operations, send }: Pick<ApiDeps, 'letters' | 'log' | 'operations' | 'send'>) {
   return async ({ letter, value, dryRun, actor }: Edit, options: Cancellable): Promise<Read<Edited>> => {
     if (letter.topic !== APPLICATION_TOPIC)
       return declined(
@@ -43,6 +43,8 @@ export function createEdit({ letters, send, log }: Pick<ApiDeps, 'letters' | 'se
     const message = replacementOf(letter.record, letter.eventId, value, await digestOf(value))
     const eventId = message.headers['ce_id'] ?? ''
     const edited: Edited = { dryRun, replaces: letter.eventId, eventId, differences }
+    // The difference shows what the event held.
+    if (dryRun) await operations.audit({ actor, action: 'dead-letter.reveal', subject: letter.id, details: { event: letter.eventId } }, options)
     if (dryRun) return { ok: true, value: edited }
     if (!(await send(message, options))) return declined(422, 'too-large', 'The event is too large for its topic', 'The letter is as it was.')
     const ended = await letters.replace({ id: letter.id, eventId, actor }, options)

@@ -26,7 +26,6 @@ export const filterShape = {
   since: time.exactOptional(),
   until: time.exactOptional(),
 }
-const filterNames = Object.keys(filterShape)
 
 /** As a query has them: ids with commas between. */
 export const queryShape = {
@@ -39,11 +38,12 @@ export const queryShape = {
 }
 
 /** Reads a query or body by its schema; all that is wrong with it is told at once. */
-export function readAs<T>(schema: z.ZodType<T>, input: unknown): Read<T> {
+export function readAs<T extends z.ZodRawShape>(schema: z.ZodObject<T>, input: unknown): Read<z.output<z.ZodObject<T>>> {
   const parsed = schema.safeParse(input)
   if (parsed.success) return { ok: true, value: parsed.data }
   const unknown = parsed.error.issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? issue.keys : []))
-  if (unknown.length > 0) return declined(422, 'unknown-filter', 'There is no such filter', `${unknown.join(', ')}: there are ${filterNames.join(', ')}.`)
+  if (unknown.length > 0)
+    return declined(422, 'unknown-filter', 'There is no such filter', `${unknown.join(', ')}: there are ${Object.keys(schema.shape).join(', ')}.`)
   return declined(
     422,
     'invalid-request',

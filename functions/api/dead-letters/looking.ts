@@ -22,6 +22,7 @@ const listQuery = z.strictObject({ ...queryShape, ...page })
 const exportQuery = z.strictObject({ ...queryShape, ...page, reveal })
 const groupsQuery = z.strictObject({ ...queryShape, limit: page.limit })
 const showQuery = z.strictObject({ reveal })
+const jobsQuery = z.strictObject({ limit: page.limit })
 
 export function lookingRoutes(deps: Pick<ApiDeps, 'letters' | 'redrives' | 'operations' | 'pipeline'>): Hono {
   const { letters, operations, redrives } = deps
@@ -64,7 +65,7 @@ export function lookingRoutes(deps: Pick<ApiDeps, 'letters' | 'redrives' | 'oper
   })
 
   routes.get('/jobs', async (c) => {
-    const query = readAs(z.strictObject({ limit: page.limit }), c.req.query())
+    const query = readAs(jobsQuery, c.req.query())
     return query.ok ? c.json({ jobs: await redrives.list(query.value.limit, optionsOf(c)) }) : problemResponse(query.problem)
   })
   routes.get('/jobs/:id', async (c) => {

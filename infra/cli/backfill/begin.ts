@@ -5,7 +5,7 @@ import type { Backfill } from '../../../shared/ports/backfills.ts'
 import { Fault } from '../../local/fault.ts'
 import type { Access } from '../access.ts'
 import { WrongUse } from '../verb.ts'
-import { busy, subjectOf } from './work.ts'
+import { freed, subjectOf } from './work.ts'
 
 export interface Wanted {
   /** As it was written: with its schema or without. */
@@ -16,7 +16,12 @@ export interface Wanted {
 }
 
 /** Throws `WrongUse` for an unknown table or a condition that can't be asked, a `Fault` where nothing sent would arrive. */
-export async function beginBackfill({ condition, limit, spanMs, table: written }: Wanted, access: Access, signal: AbortSignal): Promise<Backfill> {
+export async function beginBackfill(
+  { condition, limit, spanMs, table: written }: Wanted,
+  access: Access,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Backfill> {
   const { refused, tables } = await access.outbox.backlog({ signal })
   const table = tableOf(
     written,
@@ -30,11 +35,20 @@ export async function beginBackfill({ condition, limit, spanMs, table: written }
   const estimate = await access.rows.estimate(selection, { signal }).catch((error: unknown) => {
     throw isRefusal(error) ? new WrongUse(`The condition fails on rows of ${table}: ${error.message} Nothing was done.`, { showsUsage: false }) : error
   })
-  const backfill = await access.backfills.start({ table, condition, spanMs, limit, estimate }, { signal })
-  if (backfill.state === 'paused')
-    throw new WrongUse(`The same was asked for before, and is paused. It goes on with: npx afluente backfill resume ${backfill.id}`, { showsUsage: false })
-  if (backfill.worked) throw busy(backfill.id)
-  await access.operations.audit({ actor: 'operator', action: 'backfill.begin', subject: subjectOf(backfill) }, { signal })
+  const started = await access.backfills.start({ table, condition, spanMs, limit, estimate }, { signal })
+  if (started.state === 'paused')
+    throw new WrongUse(`The same was asked for before, and is paused. It goes on with: npx afluente backfill resume ${started.id}`, { showsUsage: false })
+  const backfill = await freed(started, access, say, signal)
+  const { estimate: rows, limit: most, seen } = backfill
+  await access.operations.audit(
+    {
+      actor: 'operator',
+      action: seen > 0 ? 'backfill.go-on' : 'backfill.begin',
+      subject: subjectOf(backfill),
+      details: { conditional: condition !== null, since: backfill.since, limit: most, rows, seen },
+    },
+    { signal },
+  )
   return backfill
 }
 

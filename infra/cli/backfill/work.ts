@@ -51,7 +51,10 @@ export async function workOn({ atEnd, backfill, json, onRow, rate }: Working, ac
   const present = endedWell(end, backfill.id)
   const ms = clock.now() - beganAt
   const more = atEnd?.()
-  await access.operations.audit({ actor: 'operator', action: `backfill.${present.ending}`, subject: subjectOf(present.backfill) }, { signal: NEVER })
+  await access.operations.audit(
+    { actor: 'operator', action: `backfill.${present.ending}`, subject: subjectOf(present.backfill), details: tallyOf(present.backfill) },
+    { signal: NEVER },
+  )
   if (json)
     out(
       JSON.stringify(
@@ -68,6 +71,10 @@ export function subjectOf({ id, table }: Backfill): string {
   return `${table}, backfill ${id}`
 }
 
+function tallyOf({ failed, gone, seen, sent }: Backfill): Readonly<Record<string, number>> {
+  return { seen, sent, gone, failed }
+}
+
 /** Without the keys that wait: they are values of rows. */
 export function shown({ reached, waiting, ...rest }: Backfill): Readonly<Record<string, unknown>> {
   return { ...rest, begun: reached !== null, waiting: waiting.length }
@@ -82,11 +89,30 @@ function endedWell(end: BackfillEnd, id: number): Ended {
   return end
 }
 
-export function busy(id: number): Fault {
-  return new Fault(
-    `Somebody else works on backfill ${id}, and nothing was done here`,
-    'npx afluente backfill list shows how far it is; should its holder be gone, it is free within ten seconds',
-  )
+function busy(id: number): Fault {
+  return new Fault(`Somebody else works on backfill ${id}, and nothing was done here`, 'npx afluente backfill list shows how far it is')
+}
+
+/** Longer than whoever was killed keeps it. */
+const FREE_WITHIN_MS = 12_000
+const LOOK_MS = 250
+
+interface Freeing {
+  readonly backfills: Pick<Access['backfills'], 'list'>
+  readonly clock: Access['clock']
+}
+
+/** The backfill once nobody works on it. Throws a `Fault` when somebody goes on doing so: whoever was killed is forgotten within ten seconds. */
+export async function freed(held: Backfill, { backfills, clock }: Freeing, say: (line: string) => void, signal: AbortSignal): Promise<Backfill> {
+  let present: Backfill | undefined = held
+  if (held.worked) say(`backfill ${held.id}: waits up to ten seconds for whoever had it, who may have been killed`)
+  for (const until = clock.now() + FREE_WITHIN_MS; present?.worked === true;) {
+    if (clock.now() > until) throw busy(held.id)
+    await clock.sleep(LOOK_MS, { signal })
+    signal.throwIfAborted()
+    present = (await backfills.list({ signal })).find(({ id }) => id === held.id)
+  }
+  return present ?? held
 }
 
 function perSecond(after: Backfill, before: Backfill, ms: number): number {

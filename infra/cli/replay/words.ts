@@ -24,16 +24,19 @@ export function jobLine(job: Job): string {
 }
 
 /** Everything that a job has found. */
-export function reportLines({ report }: Job): readonly string[] {
+export function reportLines({ finishedAt, report }: Job): readonly string[] {
   const failures = (report.failures ?? []).map(({ eventId, code, message }) => `  ${eventId}: ${code}: ${message}`)
   const { differences } = report
-  return [...(failures.length === 0 ? [] : ['could not be applied:', ...failures]), ...(differences === undefined ? [] : differenceLines(differences))]
+  return [
+    ...(failures.length === 0 ? [] : ['could not be applied:', ...failures]),
+    ...(differences === undefined ? [] : differenceLines(differences, finishedAt)),
+  ]
 }
 
-function differenceLines(found: Differences): readonly string[] {
+function differenceLines(found: Differences, asOf: string | null): readonly string[] {
   const newer = found.newer === 0 ? '' : `; ${count(found.newer)} came meanwhile, and a swap takes them along`
   return [
-    `rows: live ${count(found.live)}, shadow ${count(found.shadow)}; only live ${count(found.onlyLive)}, only in the shadow ${count(found.onlyShadow)}, different ${count(found.different)}${newer}`,
+    `rows: live ${count(found.live)}, shadow ${count(found.shadow)}; only live ${count(found.onlyLive)}, only in the shadow ${count(found.onlyShadow)}, different ${count(found.different)}${newer}${asOf === null ? '' : `; as of ${asOf.slice(0, 19)}Z`}`,
     ...samples('only live', found.samples.onlyLive, found.onlyLive),
     ...samples('only in the shadow', found.samples.onlyShadow, found.onlyShadow),
     ...samples('different', found.samples.different, found.different),

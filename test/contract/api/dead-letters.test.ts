@@ -247,10 +247,11 @@ describe('POST …/:id/edit', () => {
     expect(first.sent).toEqual(second.sent)
   })
 
-  test('as a dry run shows the difference, and sends nothing', async () => {
-    const { post, sent, states } = letterWorld()
+  test('as a dry run shows the difference, which the audit has, and sends nothing', async () => {
+    const { done, post, sent, states } = letterWorld()
     expect((await post('/5/edit', { value: event(), dryRun: true })).body).toMatchObject({ dryRun: true, differences: [{ path: 'valor' }] })
     expect([sent, await states()]).toEqual([[], allOpen])
+    expect(done).toEqual(['audit operator dead-letter.reveal 5'])
   })
 
   test.each([

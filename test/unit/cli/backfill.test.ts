@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { backfill } from '../../../infra/cli/backfill.ts'
 import { rateMeter } from '../../../infra/cli/backfill/rate-meter.ts'
+import { freed } from '../../../infra/cli/backfill/work.ts'
 import { countsOf, listLine, progressLine, selectionOf, timeLeft, totalOf } from '../../../infra/cli/backfill/words.ts'
 import { runVerb } from '../../../infra/cli/run.ts'
 import { sync } from '../../../infra/cli/sync.ts'
 import { describe as tell } from '../../../infra/local/fault.ts'
+import { memoryClock } from '../../../shared/adapters/memory/clock.ts'
+import { settle } from '../../../shared/engine/settled.ts'
 import type { Backfill } from '../../../shared/ports/backfills.ts'
+import { drive } from '../../support/virtual-time.ts'
+
+const { signal } = new AbortController()
 
 async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const out: string[] = []
@@ -69,6 +75,47 @@ describe('npx afluente backfill and sync', () => {
     const { err, exit } = await run(['backfill', 'leads'], { SUPABASE_URL: 'https://x.supabase.co' })
     expect(exit).toBe(1)
     for (const name of ['SUPABASE_SERVICE_ROLE_KEY', 'SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL']) expect(err).toContain(`${name}: missing`)
+  })
+
+  test.each(['SUPABASE_SERVICE_ROLE_KEY', 'SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL'])(
+    '%s alone names a project as well: nobody means the local stack',
+    async (name) => {
+      const { err, exit } = await run(['backfill', 'leads'], { [name]: 'postgres://a@127.0.0.1:1/b' })
+      expect(exit).toBe(1)
+      expect(err).toContain('SUPABASE_URL: missing')
+    },
+  )
+})
+
+describe('a backfill that somebody has', () => {
+  const clockOf = (freeAfter: number) => {
+    const clock = memoryClock({ start: 0 })
+    const lines: string[] = []
+    const present = () => ({ ...one, worked: clock.now() < freeAfter })
+    const found = settle(freed(present(), { backfills: { list: async () => [present()] }, clock }, (line) => lines.push(line), signal))
+    let done = false
+    void found.then(() => (done = true))
+    return { clock, found, lines, ends: async () => drive(clock, () => done, 60_000) }
+  }
+
+  test('is waited for while whoever was killed is not forgotten', async () => {
+    const { clock, ends, found, lines } = clockOf(9_000)
+    expect(await ends()).toBe(true)
+    expect(await found).toMatchObject({ ok: true, value: { id: 3, worked: false } })
+    expect(clock.now()).toBeLessThan(9_500)
+    expect(lines).toEqual(['backfill 3: waits up to ten seconds for whoever had it, who may have been killed'])
+  })
+
+  test('is left to who goes on working on it', async () => {
+    const { ends, found } = clockOf(Number.POSITIVE_INFINITY)
+    expect(await ends()).toBe(true)
+    expect(await found).toMatchObject({ ok: false, error: { message: 'Somebody else works on backfill 3, and nothing was done here' } })
+  })
+
+  test('that nobody has is there at once', async () => {
+    const { clock, found, lines } = clockOf(0)
+    expect(await found).toMatchObject({ ok: true })
+    expect([clock.now(), lines]).toEqual([0, []])
   })
 })
 

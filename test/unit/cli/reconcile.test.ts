@@ -94,6 +94,7 @@ describe('a reconcile that ends before its verdict', () => {
 describe('a verdict in words', () => {
   test('has its numbers and its time', () => {
     expect(verdictText(well)).toBe('0 missing, 0 different, 0 extra of 1 000 000, as of 12:03:11')
+    expect(verdictText({ ...well, mended: 3 })).toBe('0 missing, 0 different, 0 extra of 1 000 000, as of 12:03:11, 3 of them mended since')
     expect(verdictText(well, Date.parse('2026-11-23T00:00:00Z'))).toBe('0 missing, 0 different, 0 extra of 1 000 000, as of 2026-11-22 12:03:11')
     expect(verdictText({ ...well, unopened: 5, moving: 2 })).toBe(
       'at least 0 missing, 0 different, 0 extra of 1 000 000, 2 written too often to be judged, as of 12:03:11',

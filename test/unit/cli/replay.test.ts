@@ -176,10 +176,14 @@ describe('npx afluente replay', () => {
 describe('npx afluente shadow', () => {
   test('list says what stands beside what, since when, and how it differs', async () => {
     const { out } = await run(['shadow', 'list'], {
-      'GET /api/shadows': [200, { shadows: [{ ...entry, lastJob: { ...done, kind: 'shadow', report: { differences } } }] }],
+      'GET /api/shadows': [
+        200,
+        { shadows: [{ ...entry, lastJob: { ...done, kind: 'shadow', finishedAt: '2026-11-22T18:04:05.123456Z', report: { differences } } }] },
+      ],
     })
     expect(out).toContain('public.leads of postgres: silver.leads__shadow beside silver.leads, since 2026-11-22T18:00:00Z, may be swapped')
     expect(out).toContain('only live 1')
+    expect(out).toMatch(/different 9; 3 came meanwhile, and a swap takes them along; as of 2026-11-22T18:04:05Z$/m)
   })
 
   test('swap waits for its end; exit 1 with the reason when it can’t be', async () => {

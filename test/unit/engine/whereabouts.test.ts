@@ -89,6 +89,11 @@ describe('a change in a consumer', () => {
     ['is a dead letter', { letters: [letter(5)], readers: [index(null)] }, 'dead'],
     ['was given up', { letters: [letter(5, 'discarded')], readers: [index(null)] }, 'dead'],
     ['was a dead letter, and is resolved', { letters: [letter(5, 'resolved')], readers: [index(copyAt(5))] }, 'applied'],
+    [
+      'was a dead letter, and something newer stands',
+      { events: [event(6, 4), event(5, 3)], letters: [letter(5, 'resolved')], readers: [index(copyAt(6), { bronze: true })] },
+      'settled',
+    ],
     ['is in a sink that keeps no rows', { readers: [index(null, { bronze: true, keepsCopy: false })] }, 'kept'],
     ['is not known when the sink does not answer', { readers: [index(undefined)] }, 'unknown'],
     ['is not known when bronze does not answer', { events: undefined, letters: [letter(5, 'resolved')], readers: [index(copyAt(6))] }, 'unknown'],
