@@ -9,7 +9,8 @@ export function readArguments<const T extends ParseArgsOptionsConfig>(args: read
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: true })
   } catch (error) {
-    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
+    // Node's first sentence says what is wrong, the others how to write a value that begins with a dash.
+    throw new WrongUse(error instanceof Error ? (error.message.split(/\.\s/)[0] ?? '') : String(error))
   }
 }
 

@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util'
 import { rebasedLines, rebaseSource } from '../deploy/rebase.ts'
 import { Fault } from '../local/fault.ts'
 import { homeAt } from '../local/home.ts'
 import { stackSettings } from '../local/settings.ts'
 import { readStackFile } from '../local/stack-info.ts'
+import { readArguments } from './arguments.ts'
 import { EXIT, type Verb, WrongUse } from './verb.ts'
 
 export const rebase: Verb = {
@@ -15,7 +15,9 @@ before, and be skipped. This lifts their versions above all that was delivered a
 nothing is to be done it says so. It goes to SOURCE_DATABASE_URL (the role that applied the migrations, or the service role), else to the
 stack that runs here. Exit 0 when capture can go on, 1 when it could not be done.`,
   async run({ args, env, out }) {
-    const json = isJson(args)
+    const { positionals, values } = readArguments(args, { json: { type: 'boolean' } })
+    if (positionals.length > 0) throw new WrongUse(`rebase takes nothing; '${positionals.join(' ')}' is too much`)
+    const json = values.json === true
     const done = await rebaseSource(sourceUrl(env))
     if (json) out(JSON.stringify(done, null, 2))
     else if (done.status === 'unchanged') out('Nothing to do: this is the database that is captured, and its outbox is read.')
@@ -33,12 +35,4 @@ function sourceUrl(env: NodeJS.ProcessEnv): string {
   const info = readStackFile(homeAt(stackSettings(env).home))
   if (info === undefined) throw new Fault('No stack runs here, and SOURCE_DATABASE_URL is not set', 'Set it to the source database, or run `npm start`')
   return info.source.url
-}
-
-function isJson(args: readonly string[]): boolean {
-  try {
-    return parseArgs({ args: [...args], options: { json: { type: 'boolean' } }, strict: true }).values.json === true
-  } catch (error) {
-    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
-  }
 }

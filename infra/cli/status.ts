@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import * as z from 'zod'
+import { readArguments } from './arguments.ts'
 import { jobSchema } from './etl/answers.ts'
 import { statusLines } from './status-lines.ts'
 import { EXIT, type Verb, WrongUse } from './verb.ts'
@@ -110,12 +110,8 @@ function budgetFaults(keeps: NonNullable<Status['outbox']>['keeps']): readonly s
 }
 
 function options(args: readonly string[]): { readonly json: boolean; readonly url: string | undefined } {
-  try {
-    const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean' }, url: { type: 'string' } }, strict: true })
-    if (values.url !== undefined && !URL.canParse(values.url)) throw new WrongUse('--url is no URL')
-    return { json: values.json === true, url: values.url }
-  } catch (error) {
-    if (error instanceof WrongUse) throw error
-    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
-  }
+  const { positionals, values } = readArguments(args, { json: { type: 'boolean' }, url: { type: 'string' } })
+  if (positionals.length > 0) throw new WrongUse(`status takes nothing; '${positionals.join(' ')}' is too much`)
+  if (values.url !== undefined && !URL.canParse(values.url)) throw new WrongUse('--url is no URL')
+  return { json: values.json === true, url: values.url }
 }

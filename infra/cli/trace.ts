@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { fates, type Fate } from '../../shared/engine/whereabouts.ts'
+import { readArguments } from './arguments.ts'
 import { traceLines } from './trace-lines.ts'
 import { EXIT, type Exit, type Verb, WrongUse } from './verb.ts'
 import { findWorker } from './worker-api.ts'
@@ -73,22 +73,12 @@ function exitOf({ changes, faults, found }: Trace): Exit {
 }
 
 function options(args: readonly string[]) {
-  try {
-    const { positionals, values } = parseArgs({
-      args: [...args],
-      options: { json: { type: 'boolean' }, limit: { type: 'string' }, url: { type: 'string' } },
-      strict: true,
-      allowPositionals: true,
-    })
-    const [table, key, ...more] = positionals
-    if (table === undefined || key === undefined) throw new WrongUse('Which row? Name a table and a key')
-    if (more.length > 0) throw new WrongUse(`'${more.join(' ')}' is too much: put a key with blanks in quotes`)
-    if (values.url !== undefined && !URL.canParse(values.url)) throw new WrongUse('--url is no URL')
-    const limit = Number(values.limit ?? '20')
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) throw new WrongUse('--limit is a number from 1 to 1000')
-    return { json: values.json === true, key, limit, table, url: values.url }
-  } catch (error) {
-    if (error instanceof WrongUse) throw error
-    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
-  }
+  const { positionals, values } = readArguments(args, { json: { type: 'boolean' }, limit: { type: 'string' }, url: { type: 'string' } })
+  const [table, key, ...more] = positionals
+  if (table === undefined || key === undefined) throw new WrongUse('Which row? Name a table and a key')
+  if (more.length > 0) throw new WrongUse(`'${more.join(' ')}' is too much: put a key with blanks in quotes`)
+  if (values.url !== undefined && !URL.canParse(values.url)) throw new WrongUse('--url is no URL')
+  const limit = Number(values.limit ?? '20')
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1_000) throw new WrongUse('--limit is a number from 1 to 1000')
+  return { json: values.json === true, key, limit, table, url: values.url }
 }

@@ -1,9 +1,7 @@
 /** What stands behind `afluente dlq …`, read. */
-import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { timeOf } from '../arguments.ts'
+import type { ParseArgsOptionsConfig } from 'node:util'
+import { readArguments, timeOf } from '../arguments.ts'
 import { WrongUse } from '../verb.ts'
-
-type Options = NonNullable<ParseArgsConfig['options']>
 
 /** Which letters. Everyone of these verbs takes them. */
 export const filterOptions = {
@@ -13,18 +11,13 @@ export const filterOptions = {
   state: { type: 'string' },
   since: { type: 'string' },
   until: { type: 'string' },
-} as const satisfies Options
+} as const satisfies ParseArgsOptionsConfig
 
-export const commonOptions = { json: { type: 'boolean' }, url: { type: 'string' } } as const satisfies Options
+export const commonOptions = { json: { type: 'boolean' }, url: { type: 'string' } } as const satisfies ParseArgsOptionsConfig
 
 /** Throws `WrongUse` with what is wrong. */
-export function parsed<const T extends Options>(args: readonly string[], options: T) {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { ...commonOptions, ...options }, strict: true, allowPositionals: true })
-    return { values, positionals }
-  } catch (error) {
-    throw new WrongUse(error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error))
-  }
+export function parsed<const T extends ParseArgsOptionsConfig>(args: readonly string[], options: T) {
+  return readArguments(args, { ...commonOptions, ...options })
 }
 
 const FILTER_NAMES = ['consumer', 'table', 'fingerprint', 'state', 'since', 'until'] as const

@@ -56,7 +56,7 @@ describe('npx afluente backfill and sync', () => {
     [['backfill', 'leads', '--since', '0h'], /above zero/],
     [['backfill', 'leads', '--limit', '1.5'], /--limit: '1\.5' is no whole number/],
     [['backfill', 'leads', '--limit', '0'], /--limit: '0'/],
-    [['backfill', 'leads', '--rate', '-1'], /--rate|ambiguous/],
+    [['backfill', 'leads', '--rate', '-1'], /^Option '--rate' argument is ambiguous\n/],
     [['backfill', 'leads', '--fast'], /--fast/],
     [['backfill', 'pause'], /Which backfill/],
     [['backfill', 'resume', 'leads'], /'leads' is no whole number/],
