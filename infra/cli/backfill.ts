@@ -54,7 +54,8 @@ much is on its way to Kafka, and for rows that somebody holds. Exit 0 when every
     }
     return using(context, async (access) => {
       const begun = await beginBackfill(wanted, access, json ? () => {} : context.out, context.seat?.signal ?? NEVER)
-      if (!json) context.out(begun.seen > 0 ? `${selectionOf(begun)}: goes on (${countsOf(begun)})` : `${selectionOf(begun)}: backfill ${begun.id}`)
+      if (!json && begun.state === 'running')
+        context.out(begun.seen > 0 ? `${selectionOf(begun)}: goes on (${countsOf(begun)})` : `${selectionOf(begun)}: backfill ${begun.id}`)
       return workOn({ backfill: begun, rate, json }, access, context)
     })
   },

@@ -64,7 +64,8 @@ export async function workOn({ atEnd, backfill, json, onRow, rate }: Working, ac
       ),
     )
   else for (const line of [...endLines(present, backfill, ms), ...(more?.lines ?? [])]) out(line)
-  return present.ending === 'done' && present.backfill.failed === 0 ? EXIT.well : EXIT.fault
+  // Also where somebody else sent the last of it.
+  return present.backfill.state === 'done' && present.backfill.failed === 0 ? EXIT.well : EXIT.fault
 }
 
 export function subjectOf({ id, table }: Backfill): string {
@@ -125,5 +126,6 @@ function endLines({ backfill, ending }: Ended, before: Backfill, ms: number): re
   if (ending === 'done') return [`✓ ${told}, in ${seconds(ms)} (${count(perSecond(backfill, before, ms))} rows/s)`, ...failed]
   if (ending === 'interrupted') return [`${told}; interrupted. It goes on with: npx afluente backfill resume ${backfill.id}`]
   if (ending === 'cancelled') return [`${told}; cancelled`]
+  if (backfill.state === 'done') return [`✓ ${told}; whoever had it sent it to its end`, ...failed]
   return [`${told}; it had ended before (${backfill.state})`]
 }
