@@ -37,14 +37,20 @@ export function accessSettings(env: NodeJS.ProcessEnv): OperatorSettings {
   return operatorSettings(accessEnvironment(env))
 }
 
-/** What names a project. With one of them set, nobody means the stack that runs here. */
-const NAMES = ['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY', 'SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL'] as const
-
-/** A project in the cloud where any of its names is set, and then all that it takes must be; the running local stack otherwise. */
+/**
+ * A project in the cloud where SUPABASE_URL or its key is set, or a database that is not the running local stack's, and then all that it takes
+ * must be; that stack otherwise. It may have been given its databases by the same names.
+ */
 export function accessEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  if (NAMES.some((name) => (env[name]?.trim() ?? '') !== '')) return env
   const info = readStackFile(homeAt(stackSettings(env).home))
-  if (info === undefined) throw new Fault('No stack runs here', `Run \`npm start\`, or name a project: ${NAMES.slice(0, -1).join(', ')} and ${NAMES.at(-1)}`)
+  const isElsewhere = (name: string, here?: string) => (env[name]?.trim() || here) !== here
+  if (['SUPABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'].some((name) => isElsewhere(name))) return env
+  if (isElsewhere('SOURCE_DATABASE_URL', info?.source.url) || isElsewhere('ANALYTICS_DATABASE_URL', info?.analytics.url)) return env
+  if (info === undefined)
+    throw new Fault(
+      'No stack runs here',
+      'Run `npm start`, or name a project: SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, SOURCE_DATABASE_URL and ANALYTICS_DATABASE_URL',
+    )
   const { analytics, elasticsearch, kafka, source, supabase } = info
   return {
     SUPABASE_URL: supabase.url,

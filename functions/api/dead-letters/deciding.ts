@@ -16,11 +16,8 @@ const DISCARD_BUDGET_MS = 6_000
 
 const dryRun = z.boolean().default(false)
 const redriveBody = z.strictObject({ ...filterShape, dryRun })
-const discardBody = z.strictObject({
-  ...filterShape,
-  dryRun,
-  reason: z.string('say why, for whoever looks later').trim().min(1, 'say why, for whoever looks later').max(2_000),
-})
+const WHY = 'say why, for whoever looks later'
+const discardBody = z.strictObject({ ...filterShape, dryRun, reason: z.string(WHY).trim().min(1, WHY).max(2_000) })
 const editBody = z.strictObject({ value: z.string('the whole new event, as text').max(1_000_000), dryRun })
 
 export function decidingRoutes(deps: Pick<ApiDeps, 'clock' | 'fleet' | 'letters' | 'log' | 'operations' | 'pipeline' | 'redrives' | 'send'>): Hono {

@@ -43,9 +43,11 @@ export function createEdit({ letters, log, operations, send }: Pick<ApiDeps, 'le
     const message = replacementOf(letter.record, letter.eventId, value, await digestOf(value))
     const eventId = message.headers['ce_id'] ?? ''
     const edited: Edited = { dryRun, replaces: letter.eventId, eventId, differences }
-    // The difference shows what the event held.
-    if (dryRun) await operations.audit({ actor, action: 'dead-letter.reveal', subject: letter.id, details: { event: letter.eventId } }, options)
-    if (dryRun) return { ok: true, value: edited }
+    if (dryRun) {
+      // The difference shows what the event held.
+      await operations.audit({ actor, action: 'dead-letter.reveal', subject: letter.id, details: { event: letter.eventId } }, options)
+      return { ok: true, value: edited }
+    }
     if (!(await send(message, options))) return declined(422, 'too-large', 'The event is too large for its topic', 'The letter is as it was.')
     const ended = await letters.replace({ id: letter.id, eventId, actor }, options)
     log.info('api.command', { action: 'dead-letter.edit', letter: letter.id, ended })

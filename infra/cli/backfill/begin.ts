@@ -35,10 +35,10 @@ export async function beginBackfill(
   const estimate = await access.rows.estimate(selection, { signal }).catch((error: unknown) => {
     throw isRefusal(error) ? new WrongUse(`The condition fails on rows of ${table}: ${error.message} Nothing was done.`, { showsUsage: false }) : error
   })
-  const started = await access.backfills.start({ table, condition, spanMs, limit, estimate }, { signal })
-  if (started.state === 'paused')
-    throw new WrongUse(`The same was asked for before, and is paused. It goes on with: npx afluente backfill resume ${started.id}`, { showsUsage: false })
-  const backfill = await freed(started, access, say, signal)
+  const backfill = await freed(await access.backfills.start({ table, condition, spanMs, limit, estimate }, { signal }), access, say, signal)
+  if (backfill.state === 'paused')
+    throw new WrongUse(`The same was asked for before, and is paused. It goes on with: npx afluente backfill resume ${backfill.id}`, { showsUsage: false })
+  if (backfill.state !== 'running') return backfill
   const { estimate: rows, limit: most, seen } = backfill
   await access.operations.audit(
     {

@@ -103,14 +103,15 @@ interface Freeing {
   readonly clock: Access['clock']
 }
 
-/** The backfill once nobody works on it. Throws a `Fault` when somebody goes on doing so: whoever was killed is forgotten within ten seconds. */
+/** The backfill once nobody works on it, or it is paused. Throws a `Fault` when somebody goes on doing so: whoever was killed is forgotten within ten seconds. */
 export async function freed(held: Backfill, { backfills, clock }: Freeing, say: (line: string) => void, signal: AbortSignal): Promise<Backfill> {
   let present: Backfill | undefined = held
-  if (held.worked) say(`backfill ${held.id}: waits up to ten seconds for whoever had it, who may have been killed`)
-  for (const until = clock.now() + FREE_WITHIN_MS; present?.worked === true;) {
+  const isTaken = () => present?.worked === true && present.state === 'running'
+  if (isTaken()) say(`backfill ${held.id}: waits up to ten seconds for whoever had it, who may have been killed`)
+  for (const until = clock.now() + FREE_WITHIN_MS; isTaken();) {
     if (clock.now() > until) throw busy(held.id)
     await clock.sleep(LOOK_MS, { signal })
-    signal.throwIfAborted()
+    if (signal.aborted) throw new Fault('Interrupted while it waited', 'Nothing was done here')
     present = (await backfills.list({ signal })).find(({ id }) => id === held.id)
   }
   return present ?? held

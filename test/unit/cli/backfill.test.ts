@@ -1,4 +1,8 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { accessEnvironment } from '../../../infra/cli/access.ts'
 import { backfill } from '../../../infra/cli/backfill.ts'
 import { rateMeter } from '../../../infra/cli/backfill/rate-meter.ts'
 import { freed } from '../../../infra/cli/backfill/work.ts'
@@ -6,6 +10,7 @@ import { countsOf, listLine, progressLine, selectionOf, timeLeft, totalOf } from
 import { runVerb } from '../../../infra/cli/run.ts'
 import { sync } from '../../../infra/cli/sync.ts'
 import { describe as tell } from '../../../infra/local/fault.ts'
+import type { StackInfo } from '../../../infra/local/stack-info.ts'
 import { memoryClock } from '../../../shared/adapters/memory/clock.ts'
 import { settle } from '../../../shared/engine/settled.ts'
 import type { Backfill } from '../../../shared/ports/backfills.ts'
@@ -87,6 +92,38 @@ describe('npx afluente backfill and sync', () => {
   )
 })
 
+describe('which project is meant', () => {
+  const home = mkdtempSync(join(tmpdir(), 'afluente-access-'))
+  afterAll(() => rmSync(home, { recursive: true }))
+  const [source, analytics] = ['postgres://a@127.0.0.1:1/supabase', 'postgres://a@127.0.0.1:1/analytics']
+  const url = 'http://127.0.0.1:2'
+  const stack: StackInfo = {
+    version: 1,
+    source: { url: source },
+    supabase: { url, anonKey: 'anon', serviceRoleKey: 'key' },
+    analytics: { url: analytics },
+    chatwoot: { url: '', reader: '' },
+    kafka: { brokers: ['127.0.0.1:3'] },
+    elasticsearch: { url },
+    worker: { url, token: 'token' },
+    processes: {},
+    control: { url, token: 'token', pid: 1 },
+    webhookSecret: 'secret',
+  }
+  writeFileSync(join(home, 'stack.json'), JSON.stringify(stack))
+  const projectOf = (env: NodeJS.ProcessEnv) => accessEnvironment({ AFLUENTE_HOME: home, ...env })['SUPABASE_URL']
+
+  test('the stack that runs here, also where it was given its databases by the same names', () => {
+    expect(projectOf({})).toBe(url)
+    expect(projectOf({ SOURCE_DATABASE_URL: source, ANALYTICS_DATABASE_URL: ` ${analytics} ` })).toBe(url)
+    expect(projectOf({ SOURCE_DATABASE_URL: '', SUPABASE_URL: ' ' })).toBe(url)
+  })
+
+  test.each(['SOURCE_DATABASE_URL', 'ANALYTICS_DATABASE_URL', 'SUPABASE_SERVICE_ROLE_KEY'])('never the stack where %s is of another', (name) => {
+    expect(projectOf({ [name]: 'postgres://a@127.0.0.1:1/other' })).toBeUndefined()
+  })
+})
+
 describe('a backfill that somebody has', () => {
   const clockOf = (freeAfter: number) => {
     const clock = memoryClock({ start: 0 })
@@ -110,6 +147,11 @@ describe('a backfill that somebody has', () => {
     const { ends, found } = clockOf(Number.POSITIVE_INFINITY)
     expect(await ends()).toBe(true)
     expect(await found).toMatchObject({ ok: false, error: { message: 'Somebody else works on backfill 3, and nothing was done here' } })
+  })
+
+  test('and that is paused, is told at once', async () => {
+    const paused = { ...one, state: 'paused' } as const
+    expect(await freed(paused, { backfills: { list: async () => [paused] }, clock: memoryClock() }, () => {}, signal)).toBe(paused)
   })
 
   test('that nobody has is there at once', async () => {
