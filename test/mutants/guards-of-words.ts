@@ -77,8 +77,8 @@ export const guardsOfWords: readonly Guard[] = [
   {
     name: 'a dry run sends nothing',
     file: 'functions/api/dead-letters/edit.ts',
-    line: '    if (dryRun) return { ok: true, value: edited }\n',
-    sabotage: '',
+    line: 'if (dryRun) {',
+    sabotage: 'if (false) {',
     tests: api,
   },
   {
